@@ -1,1 +1,115 @@
-//! TODO
+//! The object store under everything: immutable and conditionally replaced objects, on disk, in
+//! memory or in a bucket.
+//!
+//! Every backend passes the same conformance suite ([`suite`]). What an object holds is not known
+//! here. A crash never shows a torn object: an object is there whole, or not at all, and a call
+//! that has returned `Ok` has made it durable.
+
+mod disk;
+mod error;
+mod key;
+mod memory;
+pub mod suite;
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use disk::{DiskOptions, DiskStore};
+pub use error::{ErrorKind, ObjectError};
+pub use key::Key;
+pub use memory::MemoryStore;
+
+/// Names one content of an object: two reads with equal versions read the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Version(pub String);
+
+/// When a write may happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Always.
+    None,
+    /// Only if there is no object of that name.
+    Absent,
+    /// Only if the object is still the one that was read.
+    Matches(Version),
+}
+
+/// An object's name, size and age.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meta {
+    /// Its name.
+    pub key: Key,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was written, by the store's clock, in seconds since the epoch.
+    pub modified: u64,
+}
+
+/// A small object, read whole.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Its content.
+    pub bytes: Bytes,
+    /// What to name in [`Precondition::Matches`].
+    pub version: Version,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default)]
+pub struct Listing {
+    /// Objects in the byte order of their keys.
+    pub objects: Vec<Meta>,
+    /// Whether there are more after the last of these.
+    pub more: bool,
+}
+
+/// Writes one large object in order. Nothing is visible before [`ObjectWriter::finish`]; dropping
+/// it leaves nothing behind (at the latest after a restart).
+#[async_trait]
+pub trait ObjectWriter: Send {
+    /// Appends; returns the offset that the bytes got.
+    async fn write(&mut self, bytes: Bytes) -> Result<u64, ObjectError>;
+
+    /// Makes the object durable and visible, and returns its size.
+    async fn finish(self: Box<Self>) -> Result<u64, ObjectError>;
+}
+
+/// A store of objects.
+#[async_trait]
+pub trait ObjectStore: Send + Sync + fmt::Debug {
+    /// Writes a small object whole, if the precondition holds ([`ErrorKind::Precondition`] if not).
+    async fn put(&self, key: &Key, bytes: Bytes, when: Precondition) -> Result<Version, ObjectError>;
+
+    /// Makes a finished local file the object; the file is gone afterwards, whatever the outcome
+    /// of a later step. On the same file system this is a rename.
+    async fn put_file(&self, key: &Key, file: &Path) -> Result<u64, ObjectError>;
+
+    /// Opens a writer for a large object of a fresh name.
+    async fn writer(&self, key: &Key) -> Result<Box<dyn ObjectWriter>, ObjectError>;
+
+    /// Reads a small object whole ([`ErrorKind::NotFound`] if there is none).
+    async fn get(&self, key: &Key) -> Result<Object, ObjectError>;
+
+    /// Reads part of an object; a range past its end is an error of kind
+    /// [`ErrorKind::Truncated`].
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, ObjectError>;
+
+    /// Size and age of an object.
+    async fn head(&self, key: &Key) -> Result<Meta, ObjectError>;
+
+    /// Removes an object; one that is not there is no error.
+    async fn delete(&self, key: &Key) -> Result<(), ObjectError>;
+
+    /// Lists the objects whose keys start with `prefix` (whole segments or not), after the key
+    /// `after`, at most `limit`.
+    async fn list(
+        &self,
+        prefix: &str,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Listing, ObjectError>;
+}

@@ -1,0 +1,74 @@
+//! What storing costs, as numbers.
+
+use serde::{Deserialize, Serialize};
+
+/// What one ingest did. Sizes are bytes, pages are 4 KiB, times are microseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IngestStats {
+    /// Memory pages, by what was done with them.
+    pub pages: PageStats,
+    /// Bytes of the inner tar.
+    pub logical_bytes: u64,
+    /// Bytes that this ingest added to the store, its recipe included.
+    pub stored_bytes: u64,
+    /// Of the stored bytes: memory pages.
+    pub stored_page_bytes: u64,
+    /// Of the stored bytes: tar headers, small members and everything that is not pages.
+    pub stored_other_bytes: u64,
+    /// Time by stage.
+    pub micros: StageMicros,
+}
+
+/// Memory pages of a checkpoint, by what was done with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PageStats {
+    /// All of nothing but zero bytes: not stored.
+    pub zero: u64,
+    /// Equal to the page at the same address in the base: not stored.
+    pub same: u64,
+    /// Stored as the difference to the page at the same address in the base.
+    pub changed: u64,
+    /// Stored whole.
+    pub new: u64,
+    /// Equal to pages of another lineage: not stored.
+    pub shared: u64,
+}
+
+impl PageStats {
+    /// All pages.
+    pub fn total(&self) -> u64 {
+        self.zero + self.same + self.changed + self.new + self.shared
+    }
+}
+
+/// Time by stage of an ingest, in microseconds; stages overlap.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StageMicros {
+    /// From the first to the last byte received.
+    pub receive: u64,
+    /// Reading the archive's entries and the process images.
+    pub parse: u64,
+    /// Comparing, compressing and checking pages.
+    pub encode: u64,
+    /// From the last byte received to the acknowledgement.
+    pub finish: u64,
+}
+
+/// Answer of `GET /api/v1/stats`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStats {
+    /// Sum of the sizes of all checkpoints.
+    pub logical_bytes: u64,
+    /// Bytes that the store takes on its disk or in its bucket.
+    pub stored_bytes: u64,
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Repositories with at least one manifest.
+    pub repositories: u64,
+    /// Version of the server.
+    pub version: String,
+}

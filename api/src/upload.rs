@@ -1,0 +1,83 @@
+//! Resumable uploads of a checkpoint.
+//!
+//! `POST /api/v1/uploads` (body [`NewUpload`]) opens one; `PATCH /api/v1/uploads/{id}` with header
+//! `Upload-Offset` appends; `GET` tells what has arrived, also after the server was restarted;
+//! `POST /api/v1/uploads/{id}/commit` (body [`CommitUpload`]) ends it and answers
+//! [`Pushed`](crate::checkpoint::Pushed), again and again if asked again.
+//! `POST /api/v1/checkpoints` is all of that in one request.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::Pushed;
+use crate::reference::Reference;
+
+/// What a push may say about the checkpoint beside its bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct PushOptions {
+    /// Where to put it; default `<namespace>/<pod>/<container>:<time>`.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+    /// Name of what the pod belongs to (a Deployment, a StatefulSet …): checkpoints of one
+    /// workload share a history though its pods change names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+    /// Node that it was taken on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Free labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Body of `POST /api/v1/uploads`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NewUpload {
+    /// What is pushed.
+    #[serde(flatten)]
+    pub options: PushOptions,
+    /// Bytes that will be sent, if known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// What the sender read in the file, so that the server can begin before all has arrived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<Hint>,
+}
+
+/// What a sender knows of a checkpoint before its bytes are sent.
+///
+/// It may choose what the pages are compared with, never who the checkpoint is: a wrong hint costs
+/// space, nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Hint {
+    /// Members of the archive that tell the identity and the page maps, by path, base64.
+    pub members: BTreeMap<String, String>,
+}
+
+/// State of an upload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Upload {
+    /// Its identifier; whoever knows it may append.
+    pub id: String,
+    /// Bytes that have arrived and survive a restart of the server.
+    pub offset: u64,
+    /// The outcome, once committed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<Pushed>,
+}
+
+/// Body of `POST /api/v1/uploads/{id}/commit`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CommitUpload {
+    /// Bytes that were sent in all; another number is refused.
+    pub bytes: u64,
+    /// sha256 of what was sent, in hex; checked if given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
