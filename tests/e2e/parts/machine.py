@@ -6,8 +6,9 @@ import pathlib
 import resource
 import signal
 import subprocess
+import time
 
-from parts.report import run, wait_until
+from parts.report import CommandFailed, run, wait_until
 from parts.server import die_with_parent
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
@@ -36,14 +37,14 @@ class Machine:
         if self.holder.stdout.readline() != b"ready\n":
             raise AssertionError("the machine did not start")
         self.pid = child_of(self.holder.pid)
-        self.cgroups = self._cgroups()
+        self.cgroups = container_cgroups()
         return self
 
     def __exit__(self, *_):
-        with contextlib.suppress(Exception):
-            self._clean()
+        # Process 1 of the namespace goes with it, and the kernel ends the others and takes the mounts away.
         self.holder.kill()
         self.holder.wait()
+        self._remove_cgroups()
 
     def command(self, *words):
         """The host's command that runs these words inside."""
@@ -51,7 +52,22 @@ class Machine:
         return ["nsenter", f"--target={self.pid}", "--mount", "--pid", "env", "-i", *variables, *map(str, words)]
 
     def run(self, *words, **options):
-        return run(self.command(*words), **options)
+        started = time.time()
+        try:
+            return run(self.command(*words), **options)
+        except CommandFailed as failed:
+            failed.output += self._criu_errors(started)
+            raise
+
+    def _criu_errors(self, since):
+        """What CRIU says in logs written since then: runtimes only tell where those are."""
+        said = []
+        for folder in ("/var/lib/containerd", "/var/lib/containers", "/run/containerd", "/e2e/share"):
+            for log in self.path(folder).rglob("*.log"):
+                with contextlib.suppress(OSError):
+                    if log.name in ("dump.log", "restore.log") and log.stat().st_mtime >= since:
+                        said += [line for line in log.read_text(errors="replace").splitlines() if "Error" in line]
+        return "".join(f"\nCRIU: {line}" for line in said[-10:])
 
     def start(self, *words):
         """Starts a program that goes on until the machine stops; it writes to the machine's log."""
@@ -63,23 +79,18 @@ class Machine:
         """Where the host sees a file of the machine."""
         return pathlib.Path(f"/proc/{self.pid}/root{inside}")
 
-    def _cgroups(self):
-        return set(self.run("find", "/sys/fs/cgroup", "-mindepth", "2", "-type", "d").splitlines())
+    def _remove_cgroups(self):
+        """Cgroups are all that the kernel leaves behind. One that holds a process cannot be removed."""
+        ours = sorted(container_cgroups() - self.cgroups, key=len, reverse=True)
 
-    def _clean(self):
-        """Cgroups are all that the kernel would leave behind. An empty one holds nobody's processes."""
-        with contextlib.suppress(Exception):
-            self.run("sh", "-c", "kill -9 -1")
-        ours = [c for c in self._cgroups() - self.cgroups if any(p in c for p in ("k8s.io", "libpod", "buildah"))]
+        def removed():
+            for group in ours:
+                with contextlib.suppress(OSError):
+                    os.rmdir(group)
+            return not any(map(os.path.exists, ours))
 
-        def empty():
-            for group in sorted(ours, key=len, reverse=True):
-                with contextlib.suppress(Exception):
-                    self.run("rmdir", group)
-            return not set(ours) & self._cgroups()
-
-        if ours:
-            wait_until("cgroups are gone", empty, 5)
+        with contextlib.suppress(AssertionError):
+            wait_until("cgroups are removed", removed, 5)
 
 
 class CriMachine(Machine):
@@ -95,7 +106,7 @@ class CriMachine(Machine):
             wait_until("containerd answers", self._answers)
             self.run("ctr", "-n", "k8s.io", "images", "import", "/e2e/share/pause.tar")
         except BaseException:
-            self.__exit__()
+            super().__exit__()
             raise
         return self
 
@@ -122,6 +133,15 @@ def parse_log(text):
     """Lines of the CRI's log format, `TIME STREAM F LINE`; podman's k8s-file driver writes the same."""
     rows = (line.split(" ", 3) for line in text.splitlines())
     return [(row[0], row[3]) for row in rows if len(row) == 4]
+
+
+def container_cgroups():
+    """The cgroups of all containers on this host, as containerd, podman and buildah name them."""
+    found = set()
+    for folder, _, _ in os.walk("/sys/fs/cgroup"):
+        if any(name in folder for name in ("/k8s.io", "/libpod", "/buildah")):
+            found.add(folder)
+    return found
 
 
 def child_of(parent):

@@ -20,6 +20,9 @@ class CommandFailed(Exception):
         super().__init__(f"{' '.join(map(str, command))}: exit code {code}")
         self.output = output
 
+    def __str__(self):
+        return f"{super().__str__()}\n{self.output}" if self.output else super().__str__()
+
 
 def run(command, *, text=True, timeout=120, **options):
     """Runs a command and returns what it printed; raises `CommandFailed` with the rest."""
@@ -97,10 +100,10 @@ class Report:
 
     def _fail(self, name, error, marks=()):
         self.failed += 1
-        print(f"FAIL {name}: {type(error).__name__}: {error}")
+        print(f"FAIL {name}: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
         if isinstance(error, CommandFailed):
             show("its output", error.output)
-        elif not isinstance(error, AssertionError):
+        else:
             show("where", "".join(traceback.format_exception(error)))
         for log, path in self.logs.items():
             with contextlib.suppress(OSError), path.open("rb") as f:
