@@ -1,0 +1,132 @@
+//! All that must pass, in order. A step that fails does not keep later ones from running, unless they need it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::commands::{cargo, command, output, read_lines, root, succeeds};
+use crate::counts::Counts;
+use crate::prerequisites;
+use crate::summary::{Outcome, Summary};
+use crate::tidy;
+
+/// How much of it to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// Everything.
+    Full,
+    /// Only what needs no release build.
+    Fast,
+}
+
+const BUILD: &str = "release build";
+const NODE: &str = "node";
+const END_TO_END: &str = "clients and end to end";
+const CRASHES: &str = "crashes";
+
+/// The server is killed this many times; `tests/e2e/crash --rounds 200` is the long form.
+const CRASH_ROUNDS: &str = "20";
+
+/// Runs the steps and prints the summary; true if none failed.
+pub(crate) fn run(extent: Extent) -> Result<bool> {
+    let mut summary = Summary::default();
+    let mut missing = Vec::new();
+    summary.step("prerequisites", |_| {
+        missing = prerequisites::install(extent == Extent::Full)?;
+        Ok(Outcome::Passed)
+    });
+    summary.could_not_run_all(missing);
+    summary.step("formatting", |_| run_cargo(&["fmt", "--all", "--check"]));
+    summary.step("clippy", |_| {
+        run_cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"])
+    });
+    summary.step("tests", run_tests);
+    summary.step("tidy", run_tidy);
+    if extent == Extent::Full {
+        run_released(&mut summary);
+    }
+    println!("{}", summary.text());
+    Ok(summary.passed())
+}
+
+/// The steps that use the binary as it is shipped.
+fn run_released(summary: &mut Summary) {
+    summary.step(BUILD, |_| run_cargo(&["build", "--release", "--package", "pagevault"]));
+    let built = summary.passed_step(BUILD);
+    let obstacle = prerequisites::node_obstacle();
+    summary.step(NODE, |_| match &obstacle {
+        Some(why) => Ok(Outcome::Skipped(why.clone())),
+        None => Ok(Outcome::of(succeeds(command("tests/e2e/node/up", &[]))?)),
+    });
+    let why_not_end_to_end = match obstacle {
+        Some(_) => Some("there is no node"),
+        None if !summary.passed_step(NODE) => Some("the node could not be made"),
+        None if !built => Some("there is no binary"),
+        None => None,
+    };
+    summary.script(END_TO_END, why_not_end_to_end, "tests/e2e/run", &[]);
+    let why_no_crashes = (!built).then_some("there is no binary");
+    summary.script(CRASHES, why_no_crashes, "tests/e2e/crash", &["--rounds", CRASH_ROUNDS]);
+}
+
+impl Summary {
+    /// A step that is a script which takes `--binary` and closes with its counts.
+    fn script(&mut self, name: &str, why_not: Option<&str>, script: &str, arguments: &[&str]) {
+        let mut skipped = Vec::new();
+        self.step(name, |counts| match why_not {
+            Some(why) => Ok(Outcome::Skipped(why.to_owned())),
+            None => run_script(script, arguments, counts, &mut skipped),
+        });
+        self.could_not_run_all(skipped);
+    }
+}
+
+fn run_cargo(arguments: &[&str]) -> Result<Outcome> {
+    Ok(Outcome::of(succeeds(command(cargo(), arguments))?))
+}
+
+fn run_tests(counts: &mut Counts) -> Result<Outcome> {
+    let test = command(cargo(), &["test", "--workspace", "--no-fail-fast"]);
+    let success = read_lines(test, |line| {
+        println!("{line}");
+        *counts += Counts::of_cargo(line).unwrap_or_default();
+    })?;
+    Ok(Outcome::of(success))
+}
+
+fn run_tidy(counts: &mut Counts) -> Result<Outcome> {
+    let complaints = tidy::check(&root())?;
+    for complaint in &complaints {
+        println!("{complaint}");
+    }
+    counts.failed = u64::try_from(complaints.len())?;
+    Ok(Outcome::of(complaints.is_empty()))
+}
+
+/// Shows what a script prints but for its closing line: that belongs to the end of the whole run.
+fn run_script(
+    script: &str,
+    arguments: &[&str],
+    counts: &mut Counts,
+    skipped: &mut Vec<(String, String)>,
+) -> Result<Outcome> {
+    let mut command = command("python3", &["-u", script]);
+    command.args(arguments).arg("--binary").arg(released_binary()?);
+    let success = read_lines(command, |line| match Counts::of_script(line) {
+        Some(closing) => *counts += closing,
+        None => {
+            println!("{line}");
+            let reason = line.strip_prefix("skip ").and_then(|rest| rest.split_once(": "));
+            skipped.extend(reason.map(|(what, why)| (what.to_owned(), why.to_owned())));
+        }
+    })?;
+    Ok(Outcome::of(success))
+}
+
+fn released_binary() -> Result<PathBuf> {
+    let metadata = output(command(cargo(), &["metadata", "--format-version=1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target =
+        metadata["target_directory"].as_str().context("cargo metadata has no target directory")?;
+    Ok(PathBuf::from(target).join("release/pagevault"))
+}

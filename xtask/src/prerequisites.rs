@@ -1,0 +1,85 @@
+//! What the other steps need, installed where that is allowed: as root, on Debian.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::commands::{cargo, command, output, succeeds, works};
+
+/// Programs of the end-to-end test, and the Debian packages that hold them.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("debootstrap", "debootstrap"),
+    ("python3", "python3"),
+    ("nsenter", "util-linux"),
+    ("mount", "mount"),
+];
+
+/// Parts of the Rust toolchain that a minimal one lacks.
+const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
+
+/// Why the end-to-end test cannot run on this machine, if so.
+pub(crate) fn node_obstacle() -> Option<String> {
+    if !is_root() {
+        return Some("it makes containers, which needs root".to_owned());
+    }
+    if !is_debian() {
+        return Some("it makes its node with debootstrap, which needs Debian".to_owned());
+    }
+    PROGRAMS.iter().find(|(program, _)| !is_there(program)).map(|(program, package)| {
+        format!("{program} is missing and the package {package} could not be installed")
+    })
+}
+
+/// Installs what is missing, and returns what could not be installed and why: that stops nothing here.
+pub(crate) fn install(with_node: bool) -> Result<Vec<(String, String)>> {
+    let mut notes = Vec::new();
+    for (subcommand, component) in COMPONENTS {
+        if !add_component(subcommand, component)? {
+            notes.push((format!("cargo {subcommand}"), "rustup could not add it".to_owned()));
+        }
+    }
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if with_node && is_root() && is_debian() && !missing.is_empty() && !install_packages(&missing)?
+    {
+        notes.push((format!("apt-get install {}", missing.join(" ")), "it failed".to_owned()));
+    }
+    Ok(notes)
+}
+
+fn add_component(subcommand: &str, component: &str) -> Result<bool> {
+    let there = || works(&cargo().to_string_lossy(), &[subcommand, "--version"]);
+    if there() {
+        return Ok(true);
+    }
+    Ok(works("rustup", &["--version"])
+        && succeeds(command("rustup", &["component", "add", component]))?
+        && there())
+}
+
+fn install_packages(packages: &[&str]) -> Result<bool> {
+    let apt = |arguments: &[&str]| {
+        let mut apt = command("apt-get", arguments);
+        apt.env("DEBIAN_FRONTEND", "noninteractive");
+        succeeds(apt)
+    };
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(packages);
+    Ok(apt(&["update", "-qq"])? && apt(&install)?)
+}
+
+fn is_there(program: &str) -> bool {
+    works("sh", &["-c", &format!("command -v {program}")])
+}
+
+fn is_root() -> bool {
+    output(command("id", &["-u"])).is_ok_and(|id| id.trim() == "0")
+}
+
+fn is_debian() -> bool {
+    fs::read_to_string("/etc/os-release")
+        .is_ok_and(|text| text.lines().any(|line| line == "ID=debian"))
+}
