@@ -178,5 +178,6 @@ def host_settings():
 
 
 def stop_on_signal():
-    """A polite end of the test from outside is as tidy as Ctrl-C."""
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    """Whatever asks the test to end does what Ctrl-C does, also where a shell has that ignored: it cleans up first."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)

@@ -92,6 +92,11 @@ class Report:
         except Exception as error:
             self._fail(title, error)
 
+    def interrupted(self):
+        """Says that the rest did not run, which is a failure."""
+        self.failed += 1
+        print("FAIL interrupted", flush=True)
+
     def close(self):
         """Prints the closing line and returns the exit code."""
         skipped = f", {self.skipped} skipped" if self.skipped else ""
