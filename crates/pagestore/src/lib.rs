@@ -1,1 +1,40 @@
-//! TODO
+//! The page store: layers in, the same bytes out, and what did not change between two checkpoints
+//! stored once.
+//!
+//! A layer is written as one data object and one [recipe](Recipe). A pages file is cut into
+//! segments of 1 MiB; each of its pages is compared with the page at the same address of the same
+//! process in the *base*, the checkpoint before it. A recipe without a base is a *keyframe*, one
+//! with a base a *delta*. The bytes are described in FORMAT.md.
+//!
+//! Nothing here knows what a layer means: the caller says which parts are memory pages, whose, and
+//! what to compare with. Wrong answers cost space, never bytes: every segment is decoded again and
+//! compared before a recipe is committed.
+
+mod block;
+mod cache;
+mod codec;
+mod error;
+mod mapping;
+mod policy;
+mod read;
+mod recipe;
+mod source;
+mod store;
+mod varint;
+mod write;
+
+pub use codec::CodecError;
+pub use error::PageStoreError;
+pub use read::LayerReader;
+pub use recipe::{AddressRun, Space};
+pub use source::Source;
+pub use store::{PageStore, PageStoreOptions, RecipeId};
+pub use write::{Committed, LayerWriter, PageCounts, Part, PartKind, WriteStats};
+
+/// Bytes of a memory page; images of hosts with other page sizes are stored like any other file.
+pub const PAGE: usize = 4096;
+
+/// Most bytes that a segment decodes to.
+pub(crate) const SEGMENT_MAX: u32 = 1 << 20;
+
+type Result<T, E = PageStoreError> = std::result::Result<T, E>;

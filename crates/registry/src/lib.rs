@@ -1,23 +1,35 @@
 //! The use cases of Pagevault, without HTTP: ingest a checkpoint, push and pull over OCI, look
 //! things up. The server, the tests and the demo call these and nothing below.
 
+mod blobs;
 mod error;
+mod growing;
+mod hashing;
+mod history;
+mod ingest;
+mod manifests;
+mod names;
+mod native;
+mod pull;
+mod receive;
+mod spool;
 
-use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, Pushed};
-use pagevault_api::page::Page;
-use pagevault_api::reference::{Reference, Selector};
-use pagevault_api::stats::StoreStats;
-use pagevault_api::upload::{CommitUpload, NewUpload, Upload};
+use pagevault_archive::ArchiveError;
+use pagevault_catalog::{Catalog, CatalogError};
+use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectStore};
+use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
 
 pub use error::{RegistryError, RegistryErrorKind};
+pub use pagevault_catalog::CheckpointFilter;
+pub use pull::Blob;
+
+use RegistryErrorKind as Kind;
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
 
@@ -59,170 +71,132 @@ pub struct ManifestPut {
     pub tags: Vec<String>,
 }
 
-/// A blob that can be read.
-#[derive(Debug, Clone)]
-pub struct Blob {
-    /// Its digest.
-    pub digest: Digest,
-    /// Its size.
-    pub bytes: u64,
-}
-
-/// What a list of checkpoints is narrowed to; empty is all.
-#[derive(Debug, Clone, Default)]
-pub struct CheckpointFilter {
-    /// Kubernetes namespace.
-    pub namespace: Option<String>,
-    /// Name of the pod.
-    pub pod: Option<String>,
-    /// Name of the container.
-    pub container: Option<String>,
-    /// Name of the workload.
-    pub workload: Option<String>,
-    /// Name of the repository.
-    pub repository: Option<String>,
-    /// Labels that must be there with these values.
-    pub labels: BTreeMap<String, String>,
-}
-
 /// The registry. Cheap to share; all methods may be called at once.
 #[derive(Debug)]
-pub struct Registry {}
+pub struct Registry {
+    disk: Arc<DiskStore>,
+    pages: PageStore,
+    catalog: Arc<Catalog>,
+    spool: spool::Spool,
+    config: RegistryConfig,
+}
 
 impl Registry {
     /// Opens the registry in a folder, and brings to an end what a crash left half done.
-    pub async fn open(_config: RegistryConfig) -> Result<Arc<Self>> {
-        todo!()
+    pub async fn open(config: RegistryConfig) -> Result<Arc<Self>> {
+        let (data, options) =
+            (config.data.clone(), DiskOptions { reserve_bytes: config.reserve_bytes });
+        let disk = blocking(move || DiskStore::open(&data, options).map_err(object_error)).await?;
+        let disk = Arc::new(disk);
+        let objects: Arc<dyn ObjectStore> = Arc::clone(&disk) as _;
+        let catalog = Catalog::open(Arc::clone(&objects), &config.data).await;
+        let options =
+            PageStoreOptions { window_bytes: config.window_bytes, ..PageStoreOptions::default() };
+        let spool = config.data.join("spool");
+        let spool = blocking(move || {
+            spool::Spool::open(spool).map_err(|e| spool::spool_error("opening the spool", e))
+        });
+        Ok(Arc::new(Self {
+            disk,
+            pages: PageStore::new(objects, options),
+            catalog: Arc::new(catalog.map_err(catalog_error)?),
+            spool: spool.await?,
+            config,
+        }))
     }
 
-    /// Ends background work and marks the view as clean. Uploads under way stay resumable.
+    /// Ends background work. Uploads under way stay resumable.
     pub async fn close(&self) {
-        todo!()
+        for session in self.spool.all() {
+            session.work.lock().await.stop();
+        }
     }
 
-    // Pull.
-
-    /// The manifest that a tag or digest names.
-    pub async fn manifest(&self, _repository: &str, _selector: &Selector) -> Result<Manifest> {
-        todo!()
+    /// Bytes that may still be written before the reserve is touched.
+    fn space_left(&self) -> Result<u64> {
+        let space = self.disk.space().map_err(object_error)?;
+        Ok(space.free.saturating_sub(self.config.reserve_bytes))
     }
 
-    /// The blob of a digest, within a repository.
-    pub async fn blob(&self, _repository: &str, _digest: &Digest) -> Result<Blob> {
-        todo!()
-    }
-
-    /// The tags of a repository after `after`, sorted, at most `limit`.
-    pub async fn tags(&self, _repository: &str, _after: Option<&str>, _limit: usize) -> Result<Vec<String>> {
-        todo!()
-    }
-
-    /// The repositories after `after`, sorted, at most `limit`.
-    pub async fn repositories(&self, _after: Option<&str>, _limit: usize) -> Result<Vec<String>> {
-        todo!()
-    }
-
-    /// The index of manifests whose subject is `subject`: an OCI image index, ready to send.
-    pub async fn referrers(&self, _repository: &str, _subject: &Digest, _artifact_type: Option<&str>) -> Result<Bytes> {
-        todo!()
-    }
-
-    // Push over OCI.
-
-    /// Opens an upload of a blob and returns its identifier.
-    pub async fn start_blob_upload(&self, _repository: &str) -> Result<String> {
-        todo!()
-    }
-
-    /// Bytes that an upload holds.
-    pub async fn blob_upload_offset(&self, _repository: &str, _id: &str) -> Result<u64> {
-        todo!()
-    }
-
-    /// Appends to an upload, at `offset` if given (else at its end), and returns its new size.
-    /// What arrived before a broken connection stays.
-    pub async fn append_blob(&self, _repository: &str, _id: &str, _offset: Option<u64>, _body: Body) -> Result<u64> {
-        todo!()
-    }
-
-    /// Ends an upload: its content must hash to `digest`.
-    pub async fn finish_blob_upload(&self, _repository: &str, _id: &str, _digest: &Digest) -> Result<Blob> {
-        todo!()
-    }
-
-    /// Forgets an upload.
-    pub async fn cancel_blob_upload(&self, _repository: &str, _id: &str) -> Result<()> {
-        todo!()
-    }
-
-    /// Makes a blob of another repository known in this one; false if it is not there.
-    pub async fn mount_blob(&self, _repository: &str, _digest: &Digest, _from: Option<&str>) -> Result<bool> {
-        todo!()
-    }
-
-    /// Stores a manifest under its digest and sets tags.
-    pub async fn put_manifest(
-        &self, _repository: &str, _selector: &Selector, _tags: &[String], _media_type: Option<&str>, _bytes: Bytes,
-    ) -> Result<ManifestPut> {
-        todo!()
-    }
-
-    /// Removes a tag, or a manifest with the tags that point to it.
-    pub async fn delete_manifest(&self, _repository: &str, _selector: &Selector) -> Result<()> {
-        todo!()
-    }
-
-    /// Removes a blob from a repository.
-    pub async fn delete_blob(&self, _repository: &str, _digest: &Digest) -> Result<()> {
-        todo!()
-    }
-
-    // Checkpoints.
-
-    /// Opens a resumable upload of a checkpoint tar.
-    pub async fn open_upload(&self, _new: NewUpload) -> Result<Upload> {
-        todo!()
-    }
-
-    /// State of an upload, also after a restart.
-    pub async fn upload(&self, _id: &str) -> Result<Upload> {
-        todo!()
-    }
-
-    /// Appends at `offset` and returns the new size. What arrived before a broken connection stays.
-    pub async fn append_upload(&self, _id: &str, _offset: u64, _body: Body) -> Result<u64> {
-        todo!()
-    }
-
-    /// Ends an upload: the checkpoint is read, stored, checked and named. Asked again, answers the same.
-    pub async fn commit_upload(&self, _id: &str, _commit: CommitUpload) -> Result<Pushed> {
-        todo!()
-    }
-
-    /// Forgets an upload.
-    pub async fn cancel_upload(&self, _id: &str) -> Result<()> {
-        todo!()
-    }
-
-    /// Checkpoints, newest first.
-    pub async fn checkpoints(&self, _filter: CheckpointFilter, _cursor: Option<&str>, _limit: usize) -> Result<Page<Checkpoint>> {
-        todo!()
-    }
-
-    /// One checkpoint with all that is known of it.
-    pub async fn checkpoint(&self, _reference: &Reference) -> Result<CheckpointDetail> {
-        todo!()
-    }
-
-    /// Totals.
-    pub async fn stats(&self) -> Result<StoreStats> {
-        todo!()
+    /// Refuses an upload for which there is no room, before any of it is sent.
+    fn check_space(&self, bytes: u64) -> Result<()> {
+        let left = self.space_left()?;
+        if left > 0 && bytes <= left {
+            return Ok(());
+        }
+        let message = format!(
+            "no room: {left} bytes are free above the reserve of {} bytes; delete checkpoints, \
+             run `pagevault gc`, or lower --reserve",
+            self.config.reserve_bytes
+        );
+        Err(RegistryError::new(Kind::Full, message))
     }
 }
 
-impl Blob {
-    /// The bytes of a range, decoded as they are read, in bounded memory.
-    pub fn stream(&self, _range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
-        todo!()
+/// Runs work that takes more than a moment off the async threads.
+async fn blocking<T, F>(work: F) -> Result<T>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Result<T> + Send + 'static,
+{
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|e| Err(task_error(&e)))
+}
+
+fn task_error(error: &tokio::task::JoinError) -> RegistryError {
+    RegistryError::new(Kind::Internal, format!("work was cut short: {error}"))
+}
+
+fn parse_digest(text: &str) -> Result<Digest> {
+    text.parse().map_err(|e| RegistryError::new(Kind::Invalid, format!("digest {text:?}: {e}")))
+}
+
+fn sha256_digest(hex: &str) -> Result<Digest> {
+    parse_digest(&format!("sha256:{hex}"))
+}
+
+fn archive_error(error: ArchiveError) -> RegistryError {
+    let kind = match error.kind() {
+        pagevault_archive::ErrorKind::Io => Kind::Unavailable,
+        pagevault_archive::ErrorKind::TooLarge => Kind::TooLarge,
+        _ => Kind::Archive,
+    };
+    RegistryError::new(kind, error.to_string()).caused_by(error)
+}
+
+fn object_error(error: ObjectError) -> RegistryError {
+    let kind = match error.kind() {
+        ErrorKind::Full => Kind::Full,
+        ErrorKind::Invalid => Kind::Invalid,
+        ErrorKind::NotFound | ErrorKind::Truncated => Kind::Damaged,
+        ErrorKind::Precondition => Kind::Conflict,
+        ErrorKind::Unavailable => Kind::Unavailable,
+    };
+    RegistryError::new(kind, error.to_string()).caused_by(error)
+}
+
+fn store_error(error: PageStoreError) -> RegistryError {
+    let kind = match error {
+        PageStoreError::Store(error) => return object_error(error),
+        PageStoreError::NotFound(_) | PageStoreError::Damaged(_) => Kind::Damaged,
+        PageStoreError::BaseGone | PageStoreError::Lost => Kind::Unavailable,
+        PageStoreError::Source(ref e) if e.kind() == std::io::ErrorKind::ConnectionAborted => {
+            Kind::BodyBroken
+        }
+        PageStoreError::Source(_) => Kind::Archive,
+        _ => Kind::Internal,
+    };
+    RegistryError::new(kind, error.to_string()).caused_by(error)
+}
+
+fn catalog_error(error: CatalogError) -> RegistryError {
+    match error {
+        CatalogError::Store(error) => object_error(error),
+        CatalogError::Corrupt { .. } => {
+            RegistryError::new(Kind::Damaged, error.to_string()).caused_by(error)
+        }
+        CatalogError::Conflict(_) => {
+            RegistryError::new(Kind::Conflict, error.to_string()).caused_by(error)
+        }
+        _ => RegistryError::new(Kind::Internal, error.to_string()).caused_by(error),
     }
 }

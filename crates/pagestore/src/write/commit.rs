@@ -1,0 +1,172 @@
+//! Committing a layer, and storing a file as it is.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use pagevault_objects::{ErrorKind, Precondition};
+
+use crate::error::PageStoreError;
+use crate::recipe::{Encoding, Extent, Recipe, Segment, State};
+use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key, tombstone_key};
+use crate::write::{Committed, LayerWriter, WriteStats};
+use crate::{Result, SEGMENT_MAX};
+
+impl LayerWriter {
+    /// Makes the layer readable under its name (its digest). Everything before it is durable when
+    /// this returns.
+    pub async fn commit(mut self, name: &str, bytes: u64) -> Result<Committed> {
+        if let Some(object) = self.object.take() {
+            object.finish().await?;
+        } else {
+            self.recipe.objects.clear();
+        }
+        self.recipe.extents.retain(|extent| extent.bytes > 0);
+        self.recipe.extents.sort_by_key(|extent| extent.offset);
+        if !self.used_base {
+            forget_chain(&mut self.recipe);
+        }
+        let recipe = &mut self.recipe;
+        name.clone_into(&mut recipe.name);
+        recipe.bytes = bytes;
+        recipe.stored_bytes = self.written;
+        match self.used_base {
+            true => recipe.delta_bytes += self.written,
+            false => recipe.keyframe_bytes = self.written,
+        }
+        recipe.state = State::Committed as i32;
+        let delta = self.used_base;
+        self.base = None;
+        self.store.check_kept(&self.recipe).await?;
+        let when = Precondition::Matches(self.version.clone());
+        let put = self.store.put_recipe(&self.id, self.recipe, when).await;
+        let (_, recipe_bytes) = put.map_err(|e| lost(e))?;
+        let stats = WriteStats { recipe_bytes, ..self.stats };
+        Ok(Committed { id: self.id, stats, delta })
+    }
+
+    /// Gives up: what was written is removed, as far as it can be now.
+    pub async fn abandon(mut self) -> Result<()> {
+        self.object = None;
+        self.store.objects.delete(&recipe_key(&self.id)?).await?;
+        Ok(())
+    }
+}
+
+fn forget_chain(recipe: &mut Recipe) {
+    recipe.chain.clear();
+    recipe.chain_objects.clear();
+    recipe.delta_bytes = 0;
+}
+
+/// A pending recipe that is no longer what its writer wrote was taken by a collector.
+fn lost(error: PageStoreError) -> PageStoreError {
+    match error {
+        PageStoreError::Store(e)
+            if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) =>
+        {
+            PageStoreError::Lost
+        }
+        other => other,
+    }
+}
+
+impl PageStore {
+    /// Checks that nothing which the recipe names is condemned or gone: first no tombstone, then
+    /// present. The pending recipe has named it all since before this.
+    async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
+        let condemned = self.condemned().await?;
+        for object in recipe.objects.iter().chain(&recipe.chain_objects) {
+            if condemned.contains(object) {
+                return Err(PageStoreError::BaseGone);
+            }
+            match self.objects.head(&data_key(object)?).await {
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => return Err(PageStoreError::BaseGone),
+                Err(e) => return Err(e.into()),
+            }
+        }
+        for below in &recipe.chain {
+            match self.recipe(&RecipeId(below.clone())).await {
+                Ok(_) => {}
+                Err(PageStoreError::NotFound(_)) => return Err(PageStoreError::BaseGone),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Objects that have a tombstone.
+    async fn condemned(&self) -> Result<HashSet<String>> {
+        let prefix = tombstone_key("")?;
+        let mut all = HashSet::new();
+        let mut after = None;
+        loop {
+            let page = self.objects.list(prefix.as_str(), after.as_ref(), 1000).await?;
+            let name =
+                |m: &pagevault_objects::Meta| m.key.as_str().rsplit('/').next().map(str::to_owned);
+            all.extend(page.objects.iter().filter_map(name));
+            after = page.objects.last().map(|m| m.key.clone());
+            if !page.more {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Stores a finished local file as it is; the file is gone afterwards. `checksums` are those of
+    /// its segments of 1 MiB, as [`PageStore::checksum`] makes them.
+    pub async fn adopt(
+        &self,
+        domain: &str,
+        name: &str,
+        file: &Path,
+        bytes: u64,
+        checksums: Vec<u64>,
+    ) -> Result<Committed> {
+        let object = fresh_name()?;
+        let mut recipe = Recipe {
+            state: State::Pending as i32,
+            objects: vec![object.clone()],
+            domain: domain.to_owned(),
+            ..Recipe::default()
+        };
+        let id = RecipeId(fresh_name()?);
+        let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
+        if bytes > 0 {
+            self.objects.put_file(&data_key(&object)?, file).await?;
+            recipe.extents = vec![raw_extent(bytes, &checksums)];
+        } else {
+            recipe.objects.clear();
+        }
+        recipe.state = State::Committed as i32;
+        name.clone_into(&mut recipe.name);
+        (recipe.bytes, recipe.stored_bytes, recipe.keyframe_bytes) = (bytes, bytes, bytes);
+        self.check_kept(&recipe).await?;
+        let put = self.put_recipe(&id, recipe, Precondition::Matches(version)).await;
+        let (_, recipe_bytes) = put.map_err(lost)?;
+        let stats = WriteStats { other_bytes: bytes, recipe_bytes, ..WriteStats::default() };
+        Ok(Committed { id, stats, delta: false })
+    }
+
+    /// The checksum of a segment, for [`PageStore::adopt`].
+    pub fn checksum(segment: &[u8]) -> u64 {
+        crate::codec::checksum(segment)
+    }
+}
+
+fn raw_extent(bytes: u64, checksums: &[u64]) -> Extent {
+    let grain = u64::from(SEGMENT_MAX);
+    let segments = checksums.iter().enumerate().map(|(number, &checksum)| {
+        let at = number as u64 * grain;
+        let len = grain.min(bytes.saturating_sub(at)) as u32;
+        Segment {
+            bytes: len,
+            encoding: Encoding::Raw as i32,
+            object: 0,
+            at,
+            stored: len,
+            stored_checksum: checksum,
+            checksum,
+        }
+    });
+    Extent { bytes, segments: segments.collect(), ..Extent::default() }
+}

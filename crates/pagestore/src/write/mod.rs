@@ -1,0 +1,270 @@
+//! Writing a layer: parts in, one data object and one recipe out.
+
+mod commit;
+mod encode;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use pagevault_objects::{ObjectWriter, Precondition, Version};
+
+use self::encode::{Job, Plan, encode_segment};
+use crate::error::PageStoreError;
+use crate::mapping::{self, Stretch};
+use crate::read::LayerReader;
+use crate::recipe::{Extent, Recipe, Segment, Space, State};
+use crate::source::Source;
+use crate::store::{PageStore, RecipeId, data_key, fresh_name};
+use crate::{PAGE, Result, SEGMENT_MAX, policy};
+
+/// First bytes of a data object that a writer made.
+pub(crate) const DATA_MAGIC: [u8; 16] = *b"PVDATA\x01\0\0\0\0\0\0\0\0\0";
+
+/// A part of a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Where it begins in the layer.
+    pub offset: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// What it holds.
+    pub kind: PartKind,
+}
+
+/// What a part of a layer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartKind {
+    /// Anything.
+    Bytes,
+    /// Memory pages: the space of that number, as given to [`PageStore::writer`].
+    Pages(usize),
+}
+
+/// How many pages were stored by which means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageCounts {
+    /// Nothing but zero bytes.
+    pub zero: u64,
+    /// Equal to the base.
+    pub same: u64,
+    /// Stored as a difference.
+    pub changed: u64,
+    /// Stored whole.
+    pub new: u64,
+}
+
+/// What a writer did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteStats {
+    /// Pages, by means.
+    pub pages: PageCounts,
+    /// Stored bytes of pages.
+    pub page_bytes: u64,
+    /// Stored bytes of everything else.
+    pub other_bytes: u64,
+    /// Stored bytes of the recipe.
+    pub recipe_bytes: u64,
+}
+
+impl WriteStats {
+    /// All bytes that were added to the store.
+    pub fn stored_bytes(&self) -> u64 {
+        self.page_bytes + self.other_bytes + self.recipe_bytes
+    }
+}
+
+/// A layer that is stored.
+#[derive(Debug, Clone)]
+pub struct Committed {
+    /// Its recipe.
+    pub id: RecipeId,
+    /// What storing it took.
+    pub stats: WriteStats,
+    /// Whether it is a delta.
+    pub delta: bool,
+}
+
+/// Writes one layer. Dropped without [`commit`](LayerWriter::commit), it leaves a pending recipe
+/// that collection removes.
+pub struct LayerWriter {
+    store: PageStore,
+    id: RecipeId,
+    version: Version,
+    /// The recipe as it will be committed; pending until then.
+    recipe: Recipe,
+    spaces: Vec<Space>,
+    base: Option<BaseOf>,
+    object: Option<Box<dyn ObjectWriter>>,
+    written: u64,
+    stats: WriteStats,
+    used_base: bool,
+}
+
+#[derive(Debug)]
+struct BaseOf {
+    reader: LayerReader,
+    /// For each space, the extent of the base that it is compared with.
+    extents: Vec<Option<u32>>,
+}
+
+impl fmt::Debug for LayerWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LayerWriter")
+            .field("id", &self.id)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PageStore {
+    /// Begins a layer, to be stored against `base` if a delta may still be put on top of that.
+    /// `spaces` are the memories of its pages files.
+    pub async fn writer(
+        &self,
+        domain: &str,
+        base: Option<&RecipeId>,
+        spaces: Vec<Space>,
+    ) -> Result<LayerWriter> {
+        let opened = match base {
+            Some(id) => self.open_base(id).await?.map(|reader| (id.clone(), reader)),
+            None => None,
+        };
+        let mut recipe = Recipe {
+            state: State::Pending as i32,
+            objects: vec![fresh_name()?],
+            domain: domain.to_owned(),
+            ..Recipe::default()
+        };
+        let base = opened.map(|(id, reader)| {
+            name_chain(&mut recipe, &id, &reader);
+            BaseOf { extents: match_extents(&spaces, &reader), reader }
+        });
+        let id = RecipeId(fresh_name()?);
+        let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
+        Ok(LayerWriter {
+            store: self.clone(),
+            id,
+            version,
+            recipe,
+            spaces,
+            base,
+            object: None,
+            written: 0,
+            stats: WriteStats::default(),
+            used_base: false,
+        })
+    }
+}
+
+/// Names everything that reading through the base will need, so that collection keeps it.
+fn name_chain(recipe: &mut Recipe, id: &RecipeId, reader: &LayerReader) {
+    let Some(base) = reader.recipe() else { return };
+    recipe.chain = std::iter::once(&id.0).chain(&base.chain).cloned().collect();
+    recipe.chain_objects = base.objects.iter().chain(&base.chain_objects).cloned().collect();
+    recipe.keyframe_bytes = base.keyframe_bytes;
+    recipe.delta_bytes = base.delta_bytes;
+}
+
+fn match_extents(spaces: &[Space], base: &LayerReader) -> Vec<Option<u32>> {
+    let extents = base.recipe().map(|r| r.extents.as_slice()).unwrap_or_default();
+    let (numbers, theirs): (Vec<usize>, Vec<&Space>) =
+        extents.iter().enumerate().filter_map(|(i, e)| Some((i, e.space.as_ref()?))).unzip();
+    let ours: Vec<&Space> = spaces.iter().collect();
+    let matched = mapping::match_spaces(&ours, &theirs);
+    let number = |found: usize| numbers.get(found).and_then(|&n| u32::try_from(n).ok());
+    matched.into_iter().map(|found| found.and_then(number)).collect()
+}
+
+impl LayerWriter {
+    /// Stores a part: its segments are encoded in parallel, checked, and appended in order.
+    pub async fn write(&mut self, part: Part, source: &Arc<dyn Source>) -> Result<()> {
+        let (plan, mut extent) = self.plan(part)?;
+        let window = (self.store.options.window_bytes / (6 * SEGMENT_MAX as usize)).clamp(1, 8);
+        let plan = Arc::new(plan);
+        let jobs = Job::all(part).map(|job| {
+            let (plan, source) = (Arc::clone(&plan), Arc::clone(source));
+            async move {
+                let task = tokio::spawn(encode_segment(plan, job, source));
+                task.await.map_err(|e| PageStoreError::Task(e.to_string()))?
+            }
+        });
+        let mut encoded = stream::iter(jobs).buffered(window);
+        while let Some(result) = encoded.next().await {
+            let (mut segment, bytes, counts) = result?;
+            if !bytes.is_empty() {
+                let stored = bytes.len() as u64;
+                segment.at = self.append(bytes.into()).await?;
+                let paged = matches!(part.kind, PartKind::Pages(_));
+                *(if paged { &mut self.stats.page_bytes } else { &mut self.stats.other_bytes }) +=
+                    stored;
+            }
+            self.used_base |= counts.same + counts.changed > 0;
+            add(&mut self.stats.pages, counts);
+            extent.segments.push(segment);
+        }
+        self.recipe.extents.push(extent);
+        Ok(())
+    }
+
+    /// What a part is compared with, and the extent that it becomes.
+    fn plan(&self, part: Part) -> Result<(Plan, Extent)> {
+        let level = self.store.options.level;
+        let mut extent = Extent { offset: part.offset, bytes: part.bytes, ..Extent::default() };
+        let PartKind::Pages(number) = part.kind else {
+            return Ok((Plan { paged: false, level, base: None }, extent));
+        };
+        let space = self.spaces.get(number).filter(|s| {
+            let pages = s.runs.iter().fold(0u64, |sum, run| sum.saturating_add(run.pages));
+            pages.checked_mul(PAGE as u64) == Some(part.bytes)
+        });
+        let Some(space) = space else {
+            // Page maps that do not fit the file: stored like any other bytes.
+            return Ok((Plan { paged: false, level, base: None }, extent));
+        };
+        extent.space = Some(space.clone());
+        let base = self.base.as_ref().and_then(|base| {
+            let number = (*base.extents.get(number)?)?;
+            let theirs = base.reader.recipe()?.extents.get(number as usize)?.space.as_ref()?;
+            extent.base_extent = number;
+            let stretches: Vec<Stretch> = mapping::join(&space.runs, &theirs.runs);
+            Some((base.reader.clone(), number as usize, stretches))
+        });
+        Ok((Plan { paged: true, level, base }, extent))
+    }
+
+    /// Appends to the data object, which is opened when there is something to put in.
+    async fn append(&mut self, bytes: Bytes) -> Result<u64> {
+        if self.object.is_none() {
+            let name = self.recipe.objects.first().cloned().unwrap_or_default();
+            let mut writer = self.store.objects.writer(&data_key(&name)?).await?;
+            writer.write(Bytes::from_static(&DATA_MAGIC)).await?;
+            self.written = DATA_MAGIC.len() as u64;
+            self.object = Some(writer);
+        }
+        let at = self.written;
+        self.written += bytes.len() as u64;
+        if let Some(writer) = &mut self.object {
+            writer.write(bytes).await?;
+        }
+        Ok(at)
+    }
+
+    /// Whether what was written may stay a delta: deltas under a reader are bounded. If not, it is
+    /// to be abandoned and written again without a base.
+    pub fn fits(&self) -> bool {
+        let base = self.base.as_ref().and_then(|base| base.reader.recipe());
+        base.is_none_or(|base| !self.used_base || policy::may_extend(base, self.written))
+    }
+}
+
+fn add(sum: &mut PageCounts, counts: crate::block::Counts) {
+    sum.zero += u64::from(counts.zero);
+    sum.same += u64::from(counts.same);
+    sum.changed += u64::from(counts.changed);
+    sum.new += u64::from(counts.new);
+}
+
+#[cfg(test)]
+mod tests;

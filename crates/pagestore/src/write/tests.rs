@@ -1,0 +1,134 @@
+//! A page store over memory: what goes in comes out.
+
+use std::sync::Arc;
+
+use pagevault_objects::{MemoryStore, ObjectStore};
+
+use crate::recipe::AddressRun;
+use crate::*;
+
+fn store() -> (PageStore, Arc<MemoryStore>) {
+    let memory = Arc::new(MemoryStore::default());
+    let objects: Arc<dyn ObjectStore> = memory.clone();
+    (PageStore::new(objects, PageStoreOptions::default()), memory)
+}
+
+/// Pages whose content depends on `seed` and their number.
+fn pages(seed: u64, count: usize) -> Vec<u8> {
+    let word = |i: usize| (i as u64 / 16).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(7) ^ seed;
+    (0..count * PAGE / 8).flat_map(|i| word(i).to_le_bytes()).collect()
+}
+
+fn space(pages: u64) -> Space {
+    let runs = vec![AddressRun { address: 0x1000, pages }];
+    Space { pid: 1, command: "redis".into(), shmem: None, runs }
+}
+
+/// Stores a head, a pages file and a tail, against `base`.
+async fn put(
+    store: &PageStore,
+    name: &str,
+    memory: &[u8],
+    base: Option<&RecipeId>,
+) -> (Committed, Vec<u8>) {
+    let layer = [b"head".repeat(200), memory.to_vec(), vec![0; 1024]].concat();
+    let source: Arc<dyn Source> = Arc::new(layer.clone());
+    let space = space((memory.len() / PAGE) as u64);
+    let mut writer = store.writer("d", base, vec![space]).await.unwrap();
+    let bytes = |offset, bytes| Part { offset, bytes, kind: PartKind::Bytes };
+    let len = memory.len() as u64;
+    writer
+        .write(Part { offset: 800, bytes: len, kind: PartKind::Pages(0) }, &source)
+        .await
+        .unwrap();
+    writer.write(bytes(0, 800), &source).await.unwrap();
+    writer.write(bytes(800 + len, 1024), &source).await.unwrap();
+    assert!(writer.fits());
+    (writer.commit(name, layer.len() as u64).await.unwrap(), layer)
+}
+
+#[tokio::test]
+async fn a_keyframe_comes_back_whole_and_in_parts() {
+    let (store, _) = store();
+    let (committed, layer) = put(&store, "a", &pages(1, 700), None).await;
+    assert!(!committed.delta);
+    let reader = store.open(&committed.id).await.unwrap();
+    assert_eq!(reader.bytes(), layer.len() as u64);
+    assert_eq!(reader.read(0..u64::MAX).await.unwrap(), layer);
+    for range in [0..1, 799..801, 5000..2_000_000, 2_867_999..2_869_024, 7..7] {
+        let expected = &layer[range.start as usize..(range.end as usize).min(layer.len())];
+        assert_eq!(reader.read(range).await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_chain_of_deltas_comes_back_and_costs_little() {
+    let (store, _) = store();
+    let mut memory = pages(1, 1000);
+    let (mut last, _) = put(&store, "0", &memory, None).await;
+    let keyframe = last.stats.stored_bytes();
+    for generation in 1..30usize {
+        for i in 0..5 {
+            let at = (generation * 7919 + i * 104_729) % memory.len();
+            memory[at] ^= 0x5a;
+        }
+        memory[generation * PAGE..(generation + 1) * PAGE].fill(0);
+        let (next, layer) = put(&store, &generation.to_string(), &memory, Some(&last.id)).await;
+        assert!(next.delta);
+        assert!(next.stats.pages.changed <= 5 && next.stats.pages.same >= 990, "{:?}", next.stats);
+        assert!(next.stats.page_bytes < keyframe / 50);
+        let reader = store.open(&next.id).await.unwrap();
+        assert_eq!(reader.read(0..u64::MAX).await.unwrap(), layer, "generation {generation}");
+        last = next;
+    }
+}
+
+#[tokio::test]
+async fn a_base_with_nothing_in_common_is_not_kept() {
+    let (store, _) = store();
+    let (first, _) = put(&store, "0", &pages(1, 300), None).await;
+    let (second, layer) = put(&store, "1", &pages(0xffff_ffff_ffff, 300), Some(&first.id)).await;
+    assert!(!second.delta);
+    let reader = store.open(&second.id).await.unwrap();
+    assert_eq!(reader.read(0..u64::MAX).await.unwrap(), layer);
+}
+
+#[tokio::test]
+async fn every_damaged_object_is_noticed() {
+    let (store, memory) = store();
+    let (first, _) = put(&store, "0", &pages(1, 600), None).await;
+    let mut changed = pages(1, 600);
+    changed[123_456] ^= 1;
+    let (second, layer) = put(&store, "1", &changed, Some(&first.id)).await;
+    let objects = memory.list("", None, 100).await.unwrap().objects;
+    assert_eq!(objects.len(), 4);
+    for object in objects {
+        let good = memory.get(&object.key).await.unwrap().bytes;
+        for at in (16..good.len()).step_by((good.len() / 50).max(1)) {
+            let mut bad = good.to_vec();
+            bad[at] ^= 4;
+            memory
+                .put(&object.key, bad.into(), pagevault_objects::Precondition::None)
+                .await
+                .unwrap();
+            let read = async { store.open(&second.id).await?.read(0..u64::MAX).await }.await;
+            // Bytes that this layer does not need may be damaged without harm to it.
+            assert!(read.is_err() || read.unwrap() == layer, "{} at {at}", object.key.as_str());
+        }
+        memory.put(&object.key, good, pagevault_objects::Precondition::None).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_adopted_as_it_is() {
+    let (store, _) = store();
+    let folder = std::env::temp_dir().join(format!("pagestore-adopt-{}", std::process::id()));
+    let content = pages(3, 600);
+    std::fs::write(&folder, &content).unwrap();
+    let checksums = content.chunks(1 << 20).map(PageStore::checksum).collect();
+    let len = content.len() as u64;
+    let committed = store.adopt("d", "x", &folder, len, checksums).await.unwrap();
+    let reader = store.open(&committed.id).await.unwrap();
+    assert_eq!(reader.read(1_000_000..1_100_000).await.unwrap(), content[1_000_000..1_100_000]);
+    assert_eq!(reader.read(0..len).await.unwrap(), content);
+}

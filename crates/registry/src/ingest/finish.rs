@@ -1,0 +1,249 @@
+//! Giving a stored checkpoint its image, its record and its names.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use pagevault_api::Digest;
+use pagevault_api::checkpoint::{ArchiveMember, Checkpoint, CheckpointDetail, Pushed};
+use pagevault_api::media_types::OCI_MANIFEST;
+use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::stats::{IngestStats, PageStats};
+use pagevault_api::upload::PushOptions;
+use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
+use pagevault_catalog::{BlobLocation, BlobRecord, Catalog, CheckpointRecord, NewManifest};
+use pagevault_pagestore::{Committed, WriteStats};
+
+use super::{Ingested, domain, micros};
+use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::{Result, catalog_error, store_error};
+
+/// A checkpoint that is written and about to exist.
+#[derive(Debug)]
+pub(crate) struct Finish {
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) options: PushOptions,
+    pub(crate) ingested: Ingested,
+    /// sha256 of the tar.
+    pub(crate) layer: Digest,
+    /// When the last byte had arrived.
+    pub(crate) received: Instant,
+    /// Time that receiving took, in microseconds.
+    pub(crate) receive_micros: u64,
+}
+
+impl Finish {
+    /// Commits the layer, then the manifest, then the tags. What is acknowledged is durable.
+    pub(crate) async fn run(self) -> Result<Pushed> {
+        let image = self.image()?;
+        let (repository, tag) = self.place()?;
+        let found = self.catalog.find_manifest(&repository, &image.manifest_digest).await;
+        if let Some(record) = found.map_err(catalog_error)?.and_then(|m| m.checkpoint) {
+            self.ingested.writer.abandon().await.map_err(store_error)?;
+            return Self::unchanged(&self.catalog, &self.options, repository, tag, record).await;
+        }
+        self.create(image, repository, tag).await
+    }
+
+    fn image(&self) -> Result<Image> {
+        let checkpoint = &self.ingested.scanned.checkpoint;
+        let source = ImageSource {
+            identity: &checkpoint.identity,
+            architecture: self.architecture(),
+            criu_version: None,
+            layer: &self.layer,
+            layer_bytes: self.ingested.scanned.bytes,
+        };
+        pagevault_builder::build(&source)
+            .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()).caused_by(e))
+    }
+
+    fn architecture(&self) -> &str {
+        self.ingested.report.architecture.as_deref().unwrap_or("amd64")
+    }
+
+    /// The repository, and the tag if the push names one.
+    fn place(&self) -> Result<(String, Option<String>)> {
+        let identity = &self.ingested.scanned.checkpoint.identity;
+        match self.options.reference.clone() {
+            None => Ok((default_repository(identity), None)),
+            Some(Reference { repository, selector: Selector::Tag(tag) }) => {
+                Ok((repository, Some(tag)))
+            }
+            Some(Reference { selector: Selector::Digest(_), .. }) => Err(RegistryError::new(
+                Kind::Invalid,
+                "a checkpoint is pushed to a tag: its digest follows from its content",
+            )),
+        }
+    }
+
+    /// The same checkpoint again: nothing changes but, perhaps, a tag that the push names.
+    async fn unchanged(
+        catalog: &Catalog,
+        options: &PushOptions,
+        repository: String,
+        tag: Option<String>,
+        record: CheckpointRecord,
+    ) -> Result<Pushed> {
+        let summary = record.detail.summary;
+        let reference = match tag {
+            Some(tag) if options.reference.is_some() => {
+                let put = catalog.put_tag(&repository, &tag, &summary.digest).await;
+                put.map_err(catalog_error)?;
+                Reference::tag(repository, tag)
+            }
+            _ => Self::name(catalog, &repository, None, &summary).await?,
+        };
+        Ok(Pushed {
+            reference,
+            digest: summary.digest,
+            layer_digest: summary.layer_digest,
+            logical_bytes: summary.logical_bytes,
+            stored_bytes: 0,
+            created: false,
+            base: summary.base,
+            stats: IngestStats { logical_bytes: summary.logical_bytes, ..IngestStats::default() },
+        })
+    }
+
+    async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
+        let Self { catalog, options, ingested, layer, received, receive_micros } = self;
+        let Ingested { scanned, report, warnings, writer, base, lineage, micros: stages } =
+            ingested;
+        let architecture = report.architecture.clone().unwrap_or_else(|| "amd64".to_owned());
+        let committed =
+            writer.commit(&layer.to_string(), scanned.bytes).await.map_err(store_error)?;
+        let base = base.filter(|_| committed.delta);
+        let mut stats = ingest_stats(scanned.bytes, &committed.stats);
+        stats.micros = stages;
+        stats.micros.receive = receive_micros;
+        stats.micros.finish = micros(received.elapsed());
+        let identity = &scanned.checkpoint.identity;
+        let summary = Checkpoint {
+            reference: Reference::digest(repository.clone(), image.manifest_digest.clone()),
+            digest: image.manifest_digest.clone(),
+            layer_digest: layer.clone(),
+            namespace: domain(identity),
+            pod: identity.pod.clone().unwrap_or_else(|| identity.container_name.clone()),
+            container: identity.container_name.clone(),
+            pod_uid: identity.pod_uid.clone(),
+            workload: options.workload.clone(),
+            node: options.node.clone(),
+            engine: identity.engine.to_string(),
+            runtime: identity.runtime.clone(),
+            image: identity.image_name.clone(),
+            image_digest: identity.image_digest.clone(),
+            architecture,
+            created_at: identity.checkpointed_at,
+            pushed_at: Timestamp::now(),
+            logical_bytes: scanned.bytes,
+            stored_bytes: stats.stored_bytes,
+            base: base.clone(),
+            pinned: false,
+            labels: options.labels.clone(),
+        };
+        let members = scanned.checkpoint.members.iter();
+        let member =
+            |m: &pagevault_archive::Member| ArchiveMember { path: m.path.clone(), bytes: m.size };
+        let processes = serde_json::to_value(&report)
+            .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()))?;
+        let detail = CheckpointDetail {
+            summary: summary.clone(),
+            stats: stats.clone(),
+            members: members.map(member).collect(),
+            processes,
+            warnings,
+        };
+        let record = CheckpointRecord { detail, recipe: committed.id.0.clone(), lineage };
+        Self::publish(&catalog, &repository, &image, &layer, &committed, record).await?;
+        let reference = Self::name(&catalog, &repository, tag, &summary).await?;
+        Ok(Pushed {
+            reference,
+            digest: image.manifest_digest,
+            layer_digest: layer,
+            logical_bytes: summary.logical_bytes,
+            stored_bytes: summary.stored_bytes,
+            created: true,
+            base,
+            stats,
+        })
+    }
+
+    /// Writes the blobs' links, then the manifest: from then on the checkpoint exists.
+    async fn publish(
+        catalog: &Catalog,
+        repository: &str,
+        image: &Image,
+        layer: &Digest,
+        committed: &Committed,
+        record: CheckpointRecord,
+    ) -> Result<()> {
+        let config = BlobRecord {
+            bytes: image.config.len() as u64,
+            location: BlobLocation::Inline(image.config.clone()),
+        };
+        let layer_record = BlobRecord {
+            bytes: record.detail.summary.logical_bytes,
+            location: BlobLocation::Recipe(committed.id.0.clone()),
+        };
+        let blobs = [(image.config_digest.clone(), config), (layer.clone(), layer_record)];
+        for (digest, blob) in &blobs {
+            let put = catalog.put_blob(repository, digest, blob.clone()).await;
+            put.map_err(catalog_error)?;
+        }
+        let manifest = NewManifest {
+            digest: image.manifest_digest.clone(),
+            media_type: OCI_MANIFEST.to_owned(),
+            bytes: image.manifest.clone(),
+            subject: None,
+            artifact_type: None,
+            references: blobs.iter().map(|(digest, _)| digest.clone()).collect(),
+            blobs: blobs.into_iter().map(|(digest, blob)| (digest, blob.location)).collect(),
+            checkpoint: Some(record),
+        };
+        catalog.put_manifest(repository, manifest).await.map_err(catalog_error)?;
+        Ok(())
+    }
+
+    /// Sets the tags: the one that the push names, or else its time and `latest`.
+    async fn name(
+        catalog: &Catalog,
+        repository: &str,
+        tag: Option<String>,
+        summary: &Checkpoint,
+    ) -> Result<Reference> {
+        if let Some(tag) = tag {
+            let put = catalog.put_tag(repository, &tag, &summary.digest).await;
+            put.map_err(catalog_error)?;
+            return Ok(Reference::tag(repository, tag));
+        }
+        let mut tag = time_tag(summary.created_at);
+        if !catalog.claim_tag(repository, &tag, &summary.digest).await.map_err(catalog_error)? {
+            let hex = summary.digest.digest().get(..8).unwrap_or_default().to_owned();
+            tag = format!("{tag}-{hex}");
+            catalog.put_tag(repository, &tag, &summary.digest).await.map_err(catalog_error)?;
+        }
+        let advanced =
+            catalog.advance_latest(repository, &summary.digest, summary.created_at).await;
+        advanced.map_err(catalog_error)?;
+        Ok(Reference::tag(repository, tag))
+    }
+}
+
+fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
+    let pages = PageStats {
+        zero: written.pages.zero,
+        same: written.pages.same,
+        changed: written.pages.changed,
+        new: written.pages.new,
+        shared: 0,
+    };
+    IngestStats {
+        pages,
+        logical_bytes,
+        stored_bytes: written.stored_bytes(),
+        stored_page_bytes: written.page_bytes,
+        stored_other_bytes: written.other_bytes + written.recipe_bytes,
+        ..IngestStats::default()
+    }
+}

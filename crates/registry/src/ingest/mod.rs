@@ -1,0 +1,281 @@
+//! A checkpoint tar becomes stored pages: read, matched with its base, compared, checked.
+//!
+//! The tar is read from its spool while it arrives. Whose pages it holds is known at once where
+//! the sender gave a hint, else when the archive's end has been read.
+
+mod finish;
+mod hint;
+mod scan;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use pagevault_api::Digest;
+use pagevault_api::stats::StageMicros;
+use pagevault_api::upload::NewUpload;
+use pagevault_archive::{Identity, Member};
+use pagevault_catalog::Catalog;
+use pagevault_criu::Report;
+use pagevault_pagestore::{
+    LayerWriter, PageStore, PageStoreError, Part, PartKind, RecipeId, Source, Space,
+};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use self::scan::Scanned;
+use crate::growing::Growing;
+use crate::{Result, blocking, catalog_error, store_error};
+
+pub(crate) use finish::Finish;
+
+/// What an ingest needs of the registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Ingest {
+    pub(crate) pages: PageStore,
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+/// An ingest under way. It waits for bytes; aborting the growing file ends it.
+#[derive(Debug)]
+pub(crate) struct IngestTask {
+    task: JoinHandle<Result<Ingested>>,
+}
+
+impl IngestTask {
+    /// Whether the outcome is there; before the end of the upload that can only be an error.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits for the outcome.
+    pub(crate) async fn outcome(self) -> Result<Ingested> {
+        self.task.await.unwrap_or_else(|e| Err(crate::task_error(&e)))
+    }
+}
+
+/// A checkpoint whose bytes are written, but not yet committed.
+#[derive(Debug)]
+pub(crate) struct Ingested {
+    pub(crate) scanned: Scanned,
+    pub(crate) report: Report,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) writer: LayerWriter,
+    /// Manifest digest of the checkpoint that it is compared with.
+    pub(crate) base: Option<Digest>,
+    pub(crate) lineage: String,
+    pub(crate) micros: StageMicros,
+}
+
+/// What decides how pages are stored: whose they are, and what they are compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Plan {
+    domain: String,
+    lineage: String,
+    spaces: BTreeMap<String, Space>,
+}
+
+/// The checkpoint that a new one is compared with.
+#[derive(Debug, Clone)]
+struct BaseChoice {
+    manifest: Digest,
+    recipe: RecipeId,
+}
+
+/// Namespace within which stored pages may be compared and shared.
+pub(crate) fn domain(identity: &Identity) -> String {
+    identity.namespace.clone().unwrap_or_else(|| identity.engine.to_string())
+}
+
+/// What successive checkpoints of one container have in common.
+pub(crate) fn lineage(identity: &Identity, workload: Option<&str>) -> String {
+    let pod = workload.or(identity.pod.as_deref()).unwrap_or_default();
+    let parts = [&domain(identity), pod, &identity.container_name, &identity.image_name];
+    // A line break is in none of them, as the archive's reader has checked.
+    parts.join("\n")
+}
+
+impl Ingest {
+    /// Starts reading a tar from its spool.
+    pub(crate) fn start(&self, growing: Arc<Growing>, new: &NewUpload) -> IngestTask {
+        let (ingest, new) = (self.clone(), new.clone());
+        IngestTask { task: tokio::spawn(async move { ingest.run(growing, new).await }) }
+    }
+
+    async fn run(self, growing: Arc<Growing>, new: NewUpload) -> Result<Ingested> {
+        let begun = Instant::now();
+        let workload = new.options.workload.clone();
+        let (sender, members) = unbounded_channel();
+        let followed = Arc::clone(&growing);
+        let scan = tokio::spawn(blocking(move || {
+            let scanned = scan::scan(Arc::clone(&followed), &sender);
+            if scanned.is_err() {
+                // Nobody need wait for the rest of what cannot be let in.
+                followed.abort();
+            }
+            scanned
+        }));
+        let hinted = match new.hint {
+            Some(hint) => {
+                let workload = workload.clone();
+                blocking(move || Ok(hint::plan(&hint, workload.as_deref()))).await?
+            }
+            None => None,
+        };
+        let early = match hinted {
+            Some(plan) => Some((self.store(&plan, None, members, &growing).await, plan)),
+            None => None,
+        };
+        let scanned = match scan.await {
+            Ok(scanned) => scanned,
+            Err(e) => Err(crate::task_error(&e)),
+        }?;
+        let (plan, report, warnings, scanned) =
+            blocking(move || Ok(understand(scanned, workload.as_deref()))).await?;
+        let parsed = begun.elapsed();
+        let stored = match early {
+            // The hint may choose what pages are compared with, never who the checkpoint is.
+            Some((stored, hinted)) if hinted == plan && scanned.bytes == stored_bytes(&stored) => {
+                stored?
+            }
+            _ => self.again(&plan, &scanned, &growing).await?,
+        };
+        let stored = if stored.writer.fits() {
+            stored
+        } else {
+            self.rebase(&plan, &scanned, &growing, stored).await?
+        };
+        let micros = StageMicros {
+            parse: micros(parsed),
+            encode: micros(begun.elapsed()),
+            ..StageMicros::default()
+        };
+        Ok(Ingested {
+            scanned,
+            report,
+            warnings,
+            writer: stored.writer,
+            base: stored.base,
+            lineage: plan.lineage,
+            micros,
+        })
+    }
+
+    /// Stores a tar whose members are all known.
+    async fn again(
+        &self,
+        plan: &Plan,
+        scanned: &Scanned,
+        growing: &Arc<Growing>,
+    ) -> Result<Stored> {
+        let members = replay(&scanned.checkpoint.members);
+        self.store(plan, Some(scanned.bytes), members, growing).await
+    }
+
+    /// Stores a tar once more, without a base: what is under it has become too much.
+    async fn rebase(
+        &self,
+        plan: &Plan,
+        scanned: &Scanned,
+        growing: &Arc<Growing>,
+        stored: Stored,
+    ) -> Result<Stored> {
+        stored.writer.abandon().await.map_err(store_error)?;
+        let members = replay(&scanned.checkpoint.members);
+        self.store_against(plan, None, Some(scanned.bytes), members, growing).await
+    }
+
+    async fn store(
+        &self,
+        plan: &Plan,
+        bytes: Option<u64>,
+        members: UnboundedReceiver<Member>,
+        growing: &Arc<Growing>,
+    ) -> Result<Stored> {
+        let newest = self.catalog.newest_of_lineage(&plan.lineage).await.map_err(catalog_error)?;
+        let base = newest
+            .map(|found| BaseChoice { manifest: found.digest, recipe: RecipeId(found.recipe) });
+        self.store_against(plan, base, bytes, members, growing).await
+    }
+
+    /// Stores members as they become known: pages by their addresses, what lies between as it is.
+    async fn store_against(
+        &self,
+        plan: &Plan,
+        base: Option<BaseChoice>,
+        bytes: Option<u64>,
+        mut members: UnboundedReceiver<Member>,
+        growing: &Arc<Growing>,
+    ) -> Result<Stored> {
+        let (names, spaces): (Vec<_>, Vec<_>) = plan.spaces.clone().into_iter().unzip();
+        let recipe = base.as_ref().map(|b| &b.recipe);
+        let mut writer = match self.pages.writer(&plan.domain, recipe, spaces.clone()).await {
+            // A damaged base is no reason to refuse a checkpoint.
+            Err(PageStoreError::Damaged(_) | PageStoreError::NotFound(_)) if recipe.is_some() => {
+                self.pages.writer(&plan.domain, None, spaces).await
+            }
+            opened => opened,
+        }
+        .map_err(store_error)?;
+        let source: Arc<dyn Source> = Arc::clone(growing) as _;
+        let mut offset = 0;
+        while let Some(member) = members.recv().await {
+            let space = names.iter().position(|name| *name == member.path);
+            let Some(space) = space.filter(|_| member.size > 0) else { continue };
+            let between =
+                Part { offset, bytes: member.data_offset - offset, kind: PartKind::Bytes };
+            writer.write(between, &source).await.map_err(store_error)?;
+            let kind = PartKind::Pages(space);
+            let pages = Part { offset: member.data_offset, bytes: member.size, kind };
+            writer.write(pages, &source).await.map_err(store_error)?;
+            offset = member.data_offset + member.size;
+        }
+        let end = match bytes {
+            Some(bytes) => bytes,
+            None => ended(growing).await?,
+        };
+        let rest = Part { offset, bytes: end.saturating_sub(offset), kind: PartKind::Bytes };
+        writer.write(rest, &source).await.map_err(store_error)?;
+        Ok(Stored { writer, bytes: end, base: base.map(|b| b.manifest) })
+    }
+}
+
+/// A tar whose bytes are written.
+struct Stored {
+    writer: LayerWriter,
+    bytes: u64,
+    base: Option<Digest>,
+}
+
+fn stored_bytes(stored: &Result<Stored>) -> u64 {
+    stored.as_ref().map_or(0, |s| s.bytes)
+}
+
+/// Waits for the end of what arrives.
+async fn ended(growing: &Arc<Growing>) -> Result<u64> {
+    let growing = Arc::clone(growing);
+    blocking(move || growing.wait(u64::MAX).map_err(|_| scan::interrupted())).await
+}
+
+/// What the archive says, and how its pages are to be stored.
+fn understand(scanned: Scanned, workload: Option<&str>) -> (Plan, Report, Vec<String>, Scanned) {
+    let images = scan::images(&scanned.checkpoint.kept);
+    let (spaces, mut warnings) = scan::spaces(&images);
+    let report = pagevault_criu::inspect(&images);
+    warnings.extend(report.warnings.iter().cloned());
+    let identity = &scanned.checkpoint.identity;
+    let plan = Plan { domain: domain(identity), lineage: lineage(identity, workload), spaces };
+    (plan, report, warnings, scanned)
+}
+
+fn replay(members: &[Member]) -> UnboundedReceiver<Member> {
+    let (sender, receiver) = unbounded_channel();
+    for member in members {
+        let _ = sender.send(member.clone());
+    }
+    receiver
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,68 @@
+//! Blobs, read.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use pagevault_api::Digest;
+use pagevault_catalog::{BlobLocation, BlobRecord};
+use pagevault_pagestore::{LayerReader, RecipeId};
+
+use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::{Registry, Result, catalog_error, names, store_error};
+
+/// A blob that can be read.
+#[derive(Debug, Clone)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    content: Content,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Inline(Bytes),
+    Layer(LayerReader),
+}
+
+impl Registry {
+    /// The blob of a digest, within a repository.
+    pub async fn blob(&self, repository: &str, digest: &Digest) -> Result<Blob> {
+        names::check(repository)?;
+        let record = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
+        let record = record.ok_or_else(|| {
+            RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
+        })?;
+        self.open_blob(digest, record).await
+    }
+
+    pub(crate) async fn open_blob(&self, digest: &Digest, record: BlobRecord) -> Result<Blob> {
+        let content = match record.location {
+            BlobLocation::Inline(bytes) => Content::Inline(bytes.into()),
+            BlobLocation::Recipe(id) => {
+                Content::Layer(self.pages.open(&RecipeId(id)).await.map_err(store_error)?)
+            }
+        };
+        Ok(Blob { digest: digest.clone(), bytes: record.bytes, content })
+    }
+}
+
+impl Blob {
+    /// The bytes of a range, decoded as they are read, in bounded memory.
+    pub fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+        match &self.content {
+            Content::Inline(bytes) => {
+                let place = |at: u64| usize::try_from(at.min(self.bytes)).unwrap_or(bytes.len());
+                let (start, end) = (place(range.start), place(range.end));
+                let part = bytes.get(start..end).map(Bytes::copy_from_slice).unwrap_or_default();
+                stream::iter((!part.is_empty()).then_some(Ok(part))).boxed()
+            }
+            Content::Layer(layer) => {
+                layer.stream(range).map(|part| part.map_err(store_error)).boxed()
+            }
+        }
+    }
+}
