@@ -65,8 +65,16 @@ fn run_released(summary: &mut Summary) {
         None => None,
     };
     summary.script(END_TO_END, why_not_end_to_end, "tests/e2e/run", &[]);
-    let why_no_crashes = (!built).then_some("there is no binary");
-    summary.script(CRASHES, why_no_crashes, "tests/e2e/crash", &["--rounds", CRASH_ROUNDS]);
+    let why_no_crashes = match prerequisites::python_obstacle() {
+        Some(why) => Some(why),
+        None => (!built).then(|| "there is no binary".to_owned()),
+    };
+    summary.script(
+        CRASHES,
+        why_no_crashes.as_deref(),
+        "tests/e2e/crash",
+        &["--rounds", CRASH_ROUNDS],
+    );
 }
 
 impl Summary {

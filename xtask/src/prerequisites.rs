@@ -25,9 +25,18 @@ pub(crate) fn node_obstacle() -> Option<String> {
     if !is_debian() {
         return Some("it makes its node with debootstrap, which needs Debian".to_owned());
     }
-    PROGRAMS.iter().find(|(program, _)| !is_there(program)).map(|(program, package)| {
-        format!("{program} is missing and the package {package} could not be installed")
-    })
+    let missing = PROGRAMS.iter().find(|(program, _)| !is_there(program));
+    missing
+        .map(|(program, package)| {
+            format!("{program} is missing and the package {package} could not be installed")
+        })
+        .or_else(python_obstacle)
+}
+
+/// Why no script of the tests can run on this machine, if so.
+pub(crate) fn python_obstacle() -> Option<String> {
+    let new_enough = ["-c", "import sys; sys.exit(sys.version_info < (3, 11))"];
+    (!works("python3", &new_enough)).then(|| "it needs Python 3.11 or newer".to_owned())
 }
 
 /// Installs what is missing, and returns what could not be installed and why: that stops nothing here.
