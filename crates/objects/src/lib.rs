@@ -1,7 +1,7 @@
 //! The object store under everything: immutable and conditionally replaced objects, on disk, in
 //! memory or in a bucket.
 //!
-//! Every backend passes the same conformance suite ([`suite`]). What an object holds is not known
+//! Every backend passes the same conformance suite (feature `suite`). What an object holds is not known
 //! here. A crash never shows a torn object: an object is there whole, or not at all, and a call
 //! that has returned `Ok` has made it durable.
 
@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod key;
 mod memory;
+#[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
 use std::fmt;
@@ -18,7 +19,7 @@ use std::path::Path;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use disk::{DiskOptions, DiskStore};
+pub use disk::{DiskOptions, DiskStore, Space};
 pub use error::{ErrorKind, ObjectError};
 pub use key::Key;
 pub use memory::MemoryStore;
@@ -36,6 +37,24 @@ pub enum Precondition {
     Absent,
     /// Only if the object is still the one that was read.
     Matches(Version),
+}
+
+impl Precondition {
+    /// Whether a write may happen while the object has this version, or is not there.
+    fn check(&self, key: &Key, current: Option<&Version>) -> Result<(), ObjectError> {
+        let holds = match self {
+            Self::None => true,
+            Self::Absent => current.is_none(),
+            Self::Matches(version) => current == Some(version),
+        };
+        if holds { Ok(()) } else { Err(ObjectError::new(ErrorKind::Precondition, key)) }
+    }
+}
+
+/// The version of a small object, from its content: records that come back carry a nonce, so equal
+/// content is the same write.
+fn content_version(bytes: &[u8]) -> Version {
+    Version(format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes)))
 }
 
 /// An object's name, size and age.
@@ -82,7 +101,12 @@ pub trait ObjectWriter: Send {
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Writes a small object whole, if the precondition holds ([`ErrorKind::Precondition`] if not).
-    async fn put(&self, key: &Key, bytes: Bytes, when: Precondition) -> Result<Version, ObjectError>;
+    async fn put(
+        &self,
+        key: &Key,
+        bytes: Bytes,
+        when: Precondition,
+    ) -> Result<Version, ObjectError>;
 
     /// Makes a finished local file the object; the file is gone afterwards, whatever the outcome
     /// of a later step. On the same file system this is a rename.

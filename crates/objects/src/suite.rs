@@ -1,0 +1,175 @@
+//! What every store must do. Each backend and each decorator runs this in its tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a suite of assertions")]
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+
+use crate::{ErrorKind, Key, ObjectStore, Precondition};
+
+/// Runs all clauses against an empty store.
+pub async fn run(store: &dyn ObjectStore) {
+    whole_objects(store).await;
+    preconditions(store).await;
+    racing_creators_have_one_winner(store).await;
+    racing_swaps_lose_nothing(store).await;
+    ranges(store).await;
+    large_objects(store).await;
+    files(store).await;
+    lists(store).await;
+}
+
+fn key(name: &str) -> Key {
+    Key::new(name).unwrap()
+}
+
+async fn put(store: &dyn ObjectStore, name: &str, bytes: &'static [u8]) {
+    store.put(&key(name), Bytes::from_static(bytes), Precondition::None).await.unwrap();
+}
+
+async fn whole_objects(store: &dyn ObjectStore) {
+    let name = key("whole/a");
+    assert_eq!(store.get(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(store.head(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+    store.delete(&name).await.unwrap();
+    put(store, "whole/a", b"\0\xff\n").await;
+    assert_eq!(&store.get(&name).await.unwrap().bytes[..], b"\0\xff\n");
+    assert_eq!(store.head(&name).await.unwrap().bytes, 3);
+    put(store, "whole/a", b"").await;
+    assert!(store.get(&name).await.unwrap().bytes.is_empty());
+    store.delete(&name).await.unwrap();
+    assert_eq!(store.get(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+async fn preconditions(store: &dyn ObjectStore) {
+    let name = key("when");
+    let put = |bytes: &'static [u8], when| store.put(&name, Bytes::from_static(bytes), when);
+    let first = put(b"1", Precondition::Absent).await.unwrap();
+    assert_eq!(store.get(&name).await.unwrap().version, first);
+    let refused = put(b"2", Precondition::Absent).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Precondition);
+    let second = put(b"2", Precondition::Matches(first.clone())).await.unwrap();
+    assert_ne!(first, second);
+    let refused = put(b"3", Precondition::Matches(first)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Precondition);
+    store.delete(&name).await.unwrap();
+    let refused = put(b"3", Precondition::Matches(second)).await.unwrap_err();
+    assert!(matches!(refused.kind(), ErrorKind::Precondition | ErrorKind::NotFound));
+}
+
+async fn racing_creators_have_one_winner(store: &dyn ObjectStore) {
+    for round in 0..4 {
+        let name = key(&format!("race/{round}"));
+        let tries = (0..32u8).map(|i| {
+            let name = name.clone();
+            async move { store.put(&name, Bytes::from(vec![i; 100]), Precondition::Absent).await }
+        });
+        let results = join_all(tries).await;
+        let winners: Vec<_> = results.iter().enumerate().filter(|(_, r)| r.is_ok()).collect();
+        assert_eq!(winners.len(), 1);
+        let winner = u8::try_from(winners[0].0).unwrap();
+        assert_eq!(store.get(&name).await.unwrap().bytes, vec![winner; 100]);
+    }
+}
+
+async fn racing_swaps_lose_nothing(store: &dyn ObjectStore) {
+    let name = key("swap");
+    put(store, "swap", b"").await;
+    let adders = (0..8u8).map(|i| {
+        let name = name.clone();
+        async move {
+            loop {
+                let old = store.get(&name).await.unwrap();
+                let mut bytes = old.bytes.to_vec();
+                bytes.push(i);
+                let when = Precondition::Matches(old.version);
+                match store.put(&name, bytes.into(), when).await {
+                    Ok(_) => return,
+                    Err(e) => assert_eq!(e.kind(), ErrorKind::Precondition),
+                }
+            }
+        }
+    });
+    join_all(adders).await;
+    let mut bytes = store.get(&name).await.unwrap().bytes.to_vec();
+    bytes.sort_unstable();
+    assert_eq!(bytes, (0..8).collect::<Vec<u8>>());
+}
+
+async fn ranges(store: &dyn ObjectStore) {
+    let name = key("range");
+    put(store, "range", b"0123456789").await;
+    assert_eq!(&store.get_range(&name, 2..5).await.unwrap()[..], b"234");
+    assert_eq!(&store.get_range(&name, 0..10).await.unwrap()[..], b"0123456789");
+    assert!(store.get_range(&name, 10..10).await.unwrap().is_empty());
+    let past = store.get_range(&name, 5..11).await.unwrap_err();
+    assert_eq!(past.kind(), ErrorKind::Truncated);
+    let none = store.get_range(&key("none"), 0..1).await.unwrap_err();
+    assert_eq!(none.kind(), ErrorKind::NotFound);
+    // A reader that has read before sees the new content of a name that was written again.
+    put(store, "range", b"abc").await;
+    assert_eq!(&store.get_range(&name, 0..3).await.unwrap()[..], b"abc");
+}
+
+async fn large_objects(store: &dyn ObjectStore) {
+    let content: Vec<u8> = (0..20_000_000u32).map(|i| (i >> 4) as u8).collect();
+    let name = key("large/one");
+    let mut writer = store.writer(&name).await.unwrap();
+    let mut at = 0;
+    for chunk in content.chunks(777_777) {
+        assert_eq!(writer.write(Bytes::copy_from_slice(chunk)).await.unwrap(), at);
+        at += chunk.len() as u64;
+    }
+    assert_eq!(store.head(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(writer.finish().await.unwrap(), content.len() as u64);
+    assert_eq!(store.get(&name).await.unwrap().bytes, content);
+    let mut dropped = store.writer(&key("large/two")).await.unwrap();
+    dropped.write(Bytes::from_static(b"x")).await.unwrap();
+    drop(dropped);
+    assert_eq!(store.head(&key("large/two")).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+async fn files(store: &dyn ObjectStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, b"from a file").unwrap();
+    assert_eq!(store.put_file(&key("file"), &path).await.unwrap(), 11);
+    assert_eq!(&store.get(&key("file")).await.unwrap().bytes[..], b"from a file");
+    assert!(!path.exists());
+}
+
+async fn lists(store: &dyn ObjectStore) {
+    let mut names =
+        ["l/a", "l/a-b", "l/a.b", "l/a/b", "l/a/c", "l/a0", "l/b/x/y", "l/b/x/z", "la", "l/_t"];
+    for name in names.iter().filter(|name| **name != "l/a") {
+        put(store, name, b"x").await;
+    }
+    names.sort_unstable();
+    let all: Vec<&str> =
+        names.iter().copied().filter(|n| *n != "l/a" && n.starts_with("l/")).collect();
+    let listed = |prefix: &'static str, after: Option<Key>, limit| async move {
+        let page = store.list(prefix, after.as_ref(), limit).await.unwrap();
+        let names = page.objects.iter().map(|m| m.key.as_str().to_owned()).collect::<Vec<_>>();
+        (names, page.more)
+    };
+    assert_eq!(
+        listed("l/", None, 100).await,
+        (all.iter().map(|s| (*s).to_owned()).collect(), false)
+    );
+    assert_eq!(listed("l/a/", None, 100).await.0, ["l/a/b", "l/a/c"]);
+    assert_eq!(listed("l/b/x", None, 100).await.0, ["l/b/x/y", "l/b/x/z"]);
+    assert!(listed("nothing/", None, 100).await.0.is_empty());
+    let mut paged = Vec::new();
+    let mut after = None;
+    loop {
+        let (names, more) = listed("l/", after, 2).await;
+        assert!(names.len() <= 2);
+        after = names.last().map(|name| key(name));
+        paged.extend(names);
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(paged, all);
+    assert_eq!(listed("l/", Some(key("l/a/b")), 1).await, (vec!["l/a/c".to_owned()], true));
+}
