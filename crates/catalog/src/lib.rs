@@ -1,1 +1,74 @@
-//! TODO
+//! What there is: repositories, tags, manifests, blobs, checkpoints.
+//!
+//! The truth is small objects in the object store (see FORMAT.md). A view in a local database
+//! follows it and answers lists and filters; it can be deleted at any time. What is asked for by
+//! name is read from the truth.
+
+mod error;
+mod keys;
+mod query;
+mod record;
+mod tags;
+mod truth;
+mod view;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pagevault_objects::{Key, ObjectStore};
+
+pub use error::CatalogError;
+pub use query::{CheckpointFilter, Counts, LineageEntry, Referrer};
+pub use record::{
+    BlobLocation, BlobRecord, CheckpointRecord, ManifestRecord, NewManifest, TagRecord,
+};
+
+use view::View;
+
+type Result<T, E = CatalogError> = std::result::Result<T, E>;
+
+/// The catalog of one store.
+#[derive(Debug)]
+pub struct Catalog {
+    store: Arc<dyn ObjectStore>,
+    view: View,
+}
+
+impl Catalog {
+    /// Opens the catalog; its view is kept in `folder`. A view that is missing, damaged or of
+    /// another version is made anew from the truth; one that a crash left behind is brought up to
+    /// date.
+    pub async fn open(store: Arc<dyn ObjectStore>, folder: &Path) -> Result<Self> {
+        let (view, fresh) = View::open(folder.join("view.sqlite")).await?;
+        let catalog = Self { store, view };
+        if fresh {
+            catalog.rebuild().await?
+        } else {
+            catalog.catch_up().await?
+        }
+        Ok(catalog)
+    }
+
+    /// Fills an empty view from the truth.
+    async fn rebuild(&self) -> Result<()> {
+        let mut after: Option<Key> = None;
+        loop {
+            let page = self.store.list(keys::ROOT, after.as_ref(), 1000).await?;
+            for object in &page.objects {
+                self.refresh(&object.key).await?;
+            }
+            after = page.objects.last().map(|object| object.key.clone());
+            if !page.more {
+                return self.view.complete().await;
+            }
+        }
+    }
+
+    /// Reads again what was being written when the process ended.
+    async fn catch_up(&self) -> Result<()> {
+        for key in self.view.intents().await? {
+            self.refresh(&Key::new(key)?).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,32 @@
+//! Errors of the catalog.
+
+use pagevault_objects::ObjectError;
+use thiserror::Error;
+
+/// Why the catalog could not do something.
+#[derive(Debug, Error)]
+pub enum CatalogError {
+    /// Another writer changed the same record again and again.
+    #[error("{0} is being changed by others; try again")]
+    Conflict(String),
+    /// A record that cannot be read.
+    #[error("record {key} is damaged: {what}")]
+    Corrupt {
+        /// The object.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A cursor that this server did not make.
+    #[error("the cursor is not one of this server's")]
+    Cursor,
+    /// The object store failed.
+    #[error(transparent)]
+    Store(#[from] ObjectError),
+    /// The view failed; it can be deleted while the server is stopped.
+    #[error("the view (view.sqlite): {0}")]
+    View(#[from] rusqlite::Error),
+    /// Something that cannot be written down, or no random numbers: a fault of ours.
+    #[error("internal: {0}")]
+    Internal(String),
+}

@@ -1,0 +1,70 @@
+//! Where records are in the object store.
+
+use pagevault_api::Digest;
+use pagevault_objects::Key;
+
+use crate::Result;
+
+/// All records are below this.
+pub(crate) const ROOT: &str = "repos/";
+
+/// Something that the catalog keeps a record of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Name {
+    Manifest { repository: String, digest: Digest },
+    Blob { repository: String, digest: Digest },
+    Tag { repository: String, tag: String },
+}
+
+impl Name {
+    pub(crate) fn key(&self) -> Result<Key> {
+        let name = match self {
+            Self::Manifest { repository, digest } => {
+                format!("{ROOT}{repository}/_manifests/{}", file_name(digest))
+            }
+            Self::Blob { repository, digest } => {
+                format!("{ROOT}{repository}/_blobs/{}", file_name(digest))
+            }
+            Self::Tag { repository, tag } => format!("{ROOT}{repository}/_tags/{tag}"),
+        };
+        Ok(Key::new(name)?)
+    }
+
+    /// What a key names; nothing if it is none of ours.
+    pub(crate) fn parse(key: &str) -> Option<Self> {
+        let (rest, last) = key.strip_prefix(ROOT)?.rsplit_once('/')?;
+        let (repository, kind) = rest.rsplit_once('/')?;
+        let repository = repository.to_owned();
+        let digest = || last.replacen('-', ":", 1).parse().ok();
+        match kind {
+            "_manifests" => Some(Self::Manifest { repository, digest: digest()? }),
+            "_blobs" => Some(Self::Blob { repository, digest: digest()? }),
+            "_tags" => Some(Self::Tag { repository, tag: last.to_owned() }),
+            _ => None,
+        }
+    }
+}
+
+fn file_name(digest: &Digest) -> String {
+    digest.to_string().replacen(':', "-", 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_as_names() {
+        let digest: Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+        let repository = || "a/b-c/d".to_owned();
+        for name in [
+            Name::Manifest { repository: repository(), digest: digest.clone() },
+            Name::Blob { repository: repository(), digest },
+            Name::Tag { repository: repository(), tag: "v1".into() },
+        ] {
+            assert_eq!(Name::parse(name.key().unwrap().as_str()), Some(name));
+        }
+        assert_eq!(Name::parse("repos/a/_other/x"), None);
+        assert_eq!(Name::parse("data/00/x"), None);
+    }
+}

@@ -1,0 +1,278 @@
+//! Lists, filters and counts, answered by the view.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use pagevault_api::Digest;
+use pagevault_api::checkpoint::Checkpoint;
+use pagevault_api::page::Page;
+use pagevault_api::reference::Reference;
+use rusqlite::types::Value;
+use rusqlite::{params, params_from_iter};
+use serde::{Deserialize, Serialize};
+
+use crate::error::CatalogError;
+use crate::record::ManifestRecord;
+use crate::view::first;
+use crate::{Catalog, Result};
+
+/// What a list of checkpoints is narrowed to; empty is all.
+#[derive(Debug, Clone, Default)]
+pub struct CheckpointFilter {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Name of the pod.
+    pub pod: Option<String>,
+    /// Name of the container.
+    pub container: Option<String>,
+    /// Name of the workload.
+    pub workload: Option<String>,
+    /// Name of the repository.
+    pub repository: Option<String>,
+    /// Labels that must be there with these values.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The newest checkpoint of a lineage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineageEntry {
+    /// Digest of its manifest.
+    pub digest: Digest,
+    /// Recipe of its layer.
+    pub recipe: String,
+}
+
+/// A manifest that is about another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Referrer {
+    /// Its media type.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size.
+    pub bytes: u64,
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Referrer {
+    pub(crate) fn of(record: &ManifestRecord) -> Self {
+        Self {
+            media_type: record.media_type.clone(),
+            digest: record.digest.clone(),
+            bytes: record.bytes.len() as u64,
+            artifact_type: record.artifact_type.clone(),
+            annotations: record.annotations.clone(),
+        }
+    }
+}
+
+/// Totals.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Repositories with at least one manifest.
+    pub repositories: u64,
+    /// Sum of the sizes of all checkpoints.
+    pub logical_bytes: u64,
+}
+
+impl Catalog {
+    /// Tags of a repository after `after`, sorted by bytes, at most `limit`.
+    pub async fn tags(
+        &self,
+        repository: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>> {
+        let sql = "SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?";
+        self.names(sql, vec![text(repository), text(after.unwrap_or("")), number(limit)]).await
+    }
+
+    /// Tags that point to a manifest.
+    pub(crate) async fn tags_of(&self, repository: &str, digest: &Digest) -> Result<Vec<String>> {
+        let sql = "SELECT tag FROM tags WHERE repository = ? AND digest = ? ORDER BY tag";
+        self.names(sql, vec![text(repository), text(digest.as_ref())]).await
+    }
+
+    /// Repositories after `after`, sorted by bytes, at most `limit`.
+    pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        let sql = "SELECT DISTINCT repository FROM manifests WHERE repository > ?
+                   ORDER BY repository LIMIT ?";
+        self.names(sql, vec![text(after.unwrap_or("")), number(limit)]).await
+    }
+
+    /// Whether a repository holds any manifest.
+    pub async fn has_repository(&self, repository: &str) -> Result<bool> {
+        let sql = "SELECT repository FROM manifests WHERE repository = ? LIMIT 1";
+        Ok(!self.names(sql, vec![text(repository)]).await?.is_empty())
+    }
+
+    /// Manifests whose subject is `subject`, sorted by digest.
+    pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Referrer>> {
+        let sql = "SELECT referrer FROM manifests WHERE repository = ? AND subject = ?
+                   ORDER BY digest";
+        let found = self.names(sql, vec![text(repository), text(subject.as_ref())]).await?;
+        found.iter().map(|json| parse(json)).collect()
+    }
+
+    /// Checkpoints, newest first; `cursor` is where the page before ended.
+    pub async fn list_checkpoints(
+        &self,
+        filter: &CheckpointFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Checkpoint>> {
+        let (sql, values) = select(filter, cursor, limit)?;
+        let rows = self
+            .view
+            .run(move |db| {
+                let mut select = db.prepare_cached(&sql)?;
+                let rows = select.query_map(params_from_iter(values), |row| {
+                    let tag: Option<String> = row.get(2)?;
+                    Ok((
+                        row.get::<_, String>(0)?,
+                        row.get::<_, String>(1)?,
+                        tag,
+                        row.get::<_, i64>(3)?,
+                    ))
+                })?;
+                Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
+            })
+            .await?;
+        let more = rows.len() > limit;
+        let mut items = Vec::new();
+        let mut next = None;
+        for (summary, repository, tag, created) in rows.into_iter().take(limit) {
+            let mut checkpoint: Checkpoint = parse(&summary)?;
+            next = Some(encode_cursor(created, checkpoint.digest.as_ref(), &repository));
+            if let Some(tag) = tag {
+                checkpoint.reference = Reference::tag(repository, tag);
+            }
+            items.push(checkpoint);
+        }
+        Ok(Page { items, next: next.filter(|_| more) })
+    }
+
+    /// The newest checkpoint of a lineage, by the time it was taken.
+    pub async fn newest_of_lineage(&self, lineage: &str) -> Result<Option<LineageEntry>> {
+        let lineage = lineage.to_owned();
+        let sql = "SELECT digest, recipe FROM checkpoints WHERE lineage = ?
+                   ORDER BY created DESC, digest DESC LIMIT 1";
+        let found: Option<(String, String)> = self
+            .view
+            .run(move |db| first(db, sql, [lineage], |row| Ok((row.get(0)?, row.get(1)?))))
+            .await?;
+        let entry = |(digest, recipe): (String, String)| {
+            let digest = digest.parse().map_err(|_| damaged("digest"))?;
+            Ok(LineageEntry { digest, recipe })
+        };
+        found.map(entry).transpose()
+    }
+
+    /// Totals.
+    pub async fn stats(&self) -> Result<Counts> {
+        let sql = "SELECT count(*), coalesce(sum(bytes), 0),
+                   (SELECT count(DISTINCT repository) FROM manifests) FROM checkpoints";
+        let row = self
+            .view
+            .run(move |db| {
+                first(db, sql, params![], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+                })
+            })
+            .await?;
+        let (checkpoints, bytes, repositories) = row.unwrap_or_default();
+        Ok(Counts {
+            checkpoints: checkpoints.unsigned_abs(),
+            repositories: repositories.unsigned_abs(),
+            logical_bytes: bytes.unsigned_abs(),
+        })
+    }
+
+    async fn names(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<String>> {
+        self.view
+            .run(move |db| {
+                let mut select = db.prepare_cached(sql)?;
+                let rows = select.query_map(params_from_iter(values), |row| row.get(0))?;
+                Ok(rows.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+}
+
+/// The query of a list: the newest tag of each checkpoint that is not `latest` goes with it.
+fn select(
+    filter: &CheckpointFilter,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<(String, Vec<Value>)> {
+    let mut sql = "SELECT summary, c.repository,
+        (SELECT max(tag) FROM tags t WHERE t.repository = c.repository AND t.digest = c.digest
+         AND tag != 'latest'), created FROM checkpoints c WHERE 1"
+        .to_owned();
+    let mut values = Vec::new();
+    let columns = [
+        ("namespace", &filter.namespace),
+        ("pod", &filter.pod),
+        ("container", &filter.container),
+        ("workload", &filter.workload),
+        ("c.repository", &filter.repository),
+    ];
+    for (column, wanted) in columns {
+        if let Some(wanted) = wanted {
+            sql.push_str(&format!(" AND {column} = ?"));
+            values.push(text(wanted));
+        }
+    }
+    for (label, value) in &filter.labels {
+        // The path of a label is built here, not by SQLite, so that any name can be asked for.
+        let path = format!("$.labels.{}", serde_json::Value::from(label.as_str()));
+        sql.push_str(" AND json_extract(summary, ?) = ?");
+        values.extend([text(&path), text(value)]);
+    }
+    if let Some(cursor) = cursor {
+        let (created, digest, repository) = decode_cursor(cursor)?;
+        sql.push_str(" AND (created, c.digest, c.repository) < (?, ?, ?)");
+        values.extend([Value::Integer(created), text(&digest), text(&repository)]);
+    }
+    sql.push_str(" ORDER BY created DESC, c.digest DESC, c.repository DESC LIMIT ?");
+    values.push(number(limit.saturating_add(1)));
+    Ok((sql, values))
+}
+
+fn encode_cursor(created: i64, digest: &str, repository: &str) -> String {
+    let text = format!("{created} {digest} {repository}");
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
+}
+
+fn decode_cursor(cursor: &str) -> Result<(i64, String, String)> {
+    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor);
+    let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = text.ok_or(CatalogError::Cursor)?;
+    let mut parts = text.split(' ').map(str::to_owned);
+    match (parts.next().and_then(|c| c.parse().ok()), parts.next(), parts.next()) {
+        (Some(created), Some(digest), Some(repository)) => Ok((created, digest, repository)),
+        _ => Err(CatalogError::Cursor),
+    }
+}
+
+fn text(value: &str) -> Value {
+    Value::Text(value.to_owned())
+}
+
+fn number(value: usize) -> Value {
+    Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|e| damaged(&e.to_string()))
+}
+
+fn damaged(what: &str) -> CatalogError {
+    CatalogError::Corrupt { key: "view.sqlite".to_owned(), what: what.to_owned() }
+}

@@ -1,0 +1,175 @@
+//! Records: JSON, with a version, a nonce and whether what they are about is there.
+//!
+//! A name can come back: a digest pushed again after it was deleted, a tag set anew. So a record is
+//! never removed, it becomes absent by a conditional write; and each write has a nonce of its own,
+//! so that two equal records are not mistaken for one.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use pagevault_api::Digest;
+use pagevault_api::checkpoint::CheckpointDetail;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Result;
+use crate::error::CatalogError;
+
+/// Version of the records that are written.
+const VERSION: u32 = 1;
+
+/// What surrounds every record.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Envelope<T> {
+    version: u32,
+    nonce: String,
+    /// Absent where there is nothing, or nothing any more.
+    pub(crate) record: Option<T>,
+}
+
+impl<T: Serialize + for<'de> Deserialize<'de>> Envelope<T> {
+    pub(crate) fn new(record: Option<T>) -> Result<Self> {
+        let mut random = [0u8; 16];
+        getrandom::fill(&mut random).map_err(|e| CatalogError::Internal(e.to_string()))?;
+        Ok(Self { version: VERSION, nonce: hex::encode(random), record })
+    }
+
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| CatalogError::Internal(e.to_string()))
+    }
+
+    pub(crate) fn from_bytes(key: &str, bytes: &[u8]) -> Result<Self> {
+        let corrupt = |what: String| CatalogError::Corrupt { key: key.to_owned(), what };
+        let envelope: Self = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
+        match envelope.version {
+            VERSION => Ok(envelope),
+            other => Err(corrupt(format!("version {other} is not known to this program"))),
+        }
+    }
+}
+
+/// Where the bytes of a blob are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BlobLocation {
+    /// Here.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    Inline(Vec<u8>),
+    /// In the page store, under this recipe.
+    Recipe(String),
+}
+
+/// A blob that a repository holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BlobRecord {
+    /// Its size.
+    pub bytes: u64,
+    /// Where it is.
+    pub location: BlobLocation,
+}
+
+/// A tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TagRecord {
+    /// The manifest that it points to.
+    pub digest: Digest,
+    /// When it was set.
+    pub updated_at: Timestamp,
+    /// For `latest`: the time of the checkpoint, which it follows and never goes back from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_time: Option<Timestamp>,
+}
+
+/// A manifest that a repository holds: the object that makes a push exist.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestRecord {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub bytes: Vec<u8>,
+    /// The manifest that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
+    /// What kind of artifact it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact_type: Option<String>,
+    /// Its annotations, as the referrers list repeats them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Blobs and manifests that it names.
+    pub references: Vec<Digest>,
+    /// Where the blobs are.
+    pub blobs: BTreeMap<String, BlobLocation>,
+    /// When it was pushed.
+    pub pushed_at: Timestamp,
+    /// What is known of the checkpoint, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointRecord>,
+}
+
+/// A manifest to be stored.
+#[derive(Debug, Clone)]
+pub struct NewManifest {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// The manifest that it is about.
+    pub subject: Option<Digest>,
+    /// What kind of artifact it is.
+    pub artifact_type: Option<String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Blobs and manifests that it names.
+    pub references: Vec<Digest>,
+    /// Where the blobs are, by digest.
+    pub blobs: BTreeMap<String, BlobLocation>,
+    /// What is known of the checkpoint, if it is one.
+    pub checkpoint: Option<CheckpointRecord>,
+}
+
+/// A checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointRecord {
+    /// What the API shows.
+    pub detail: CheckpointDetail,
+    /// Recipe of its layer.
+    pub recipe: String,
+    /// What successive checkpoints of one container have in common.
+    pub lineage: String,
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&base64::engine::general_purpose::STANDARD.encode(bytes))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    base64::engine::general_purpose::STANDARD.decode(text).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_fields_are_let_be_and_unknown_versions_are_not() {
+        let read = |text: &str| Envelope::<BlobRecord>::from_bytes("k", text.as_bytes());
+        let known = r#"{"version":1,"nonce":"n","new":1,"record":{"bytes":2,"x":3,"location":{"inline":"aGk="}}}"#;
+        let record = read(known).unwrap().record.unwrap();
+        assert_eq!(record.location, BlobLocation::Inline(b"hi".to_vec()));
+        for bad in ["", "{}", r#"{"version":2,"nonce":"n","record":null}"#, "[1]"] {
+            assert!(matches!(read(bad), Err(CatalogError::Corrupt { .. })), "{bad}");
+        }
+    }
+}

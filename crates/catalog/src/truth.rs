@@ -1,0 +1,215 @@
+//! Records in the object store: read by name, changed by conditional writes, followed by the view.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use pagevault_api::Digest;
+use pagevault_api::reference::Selector;
+use pagevault_objects::{ErrorKind, Key, Precondition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::CatalogError;
+use crate::keys::Name;
+use crate::record::{BlobRecord, Envelope, ManifestRecord, NewManifest, TagRecord};
+use crate::view::Change;
+use crate::{Catalog, Result};
+
+/// Tries at a record that others change at the same time.
+const TRIES: usize = 100;
+
+impl Catalog {
+    /// The manifest of a digest.
+    pub async fn find_manifest(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Option<ManifestRecord>> {
+        self.read(&manifest(repository, digest)).await
+    }
+
+    /// The manifest that a tag or digest names.
+    pub async fn resolve(
+        &self,
+        repository: &str,
+        selector: &Selector,
+    ) -> Result<Option<ManifestRecord>> {
+        let digest = match selector {
+            Selector::Digest(digest) => digest.clone(),
+            Selector::Tag(tag) => match self.find_tag(repository, tag).await? {
+                Some(record) => record.digest,
+                None => return Ok(None),
+            },
+        };
+        self.find_manifest(repository, &digest).await
+    }
+
+    /// Stores a manifest, once its blobs are there. The same one again changes nothing, and the
+    /// record that is there already is returned.
+    pub async fn put_manifest(&self, repository: &str, new: NewManifest) -> Result<ManifestRecord> {
+        let name = manifest(repository, &new.digest);
+        let record = ManifestRecord {
+            digest: new.digest,
+            media_type: new.media_type,
+            bytes: new.bytes,
+            subject: new.subject,
+            artifact_type: new.artifact_type,
+            annotations: new.annotations,
+            references: new.references,
+            blobs: new.blobs,
+            pushed_at: Timestamp::now(),
+            checkpoint: new.checkpoint,
+        };
+        self.change(&name, |old: Option<ManifestRecord>| match old {
+            Some(old) => Decision::Keep(old),
+            None => Decision::Write(Some(record.clone()), record.clone()),
+        })
+        .await
+    }
+
+    /// Removes a manifest and the tags that point to it; false if it is not there.
+    pub async fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let removed = self.remove::<ManifestRecord>(&manifest(repository, digest)).await?;
+        for tag in self.tags_of(repository, digest).await? {
+            let name = Name::Tag { repository: repository.to_owned(), tag };
+            self.change(&name, |old: Option<TagRecord>| match old {
+                Some(old) if old.digest == *digest => Decision::Write(None, ()),
+                _ => Decision::Keep(()),
+            })
+            .await?;
+        }
+        Ok(removed)
+    }
+
+    /// A blob of a repository.
+    pub async fn find_blob(&self, repository: &str, digest: &Digest) -> Result<Option<BlobRecord>> {
+        self.read(&blob(repository, digest)).await
+    }
+
+    /// Makes a blob known in a repository. One that is known already stays where it is.
+    pub async fn put_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        record: BlobRecord,
+    ) -> Result<BlobRecord> {
+        self.change(&blob(repository, digest), |old: Option<BlobRecord>| match old {
+            Some(old) => Decision::Keep(old),
+            None => Decision::Write(Some(record.clone()), record.clone()),
+        })
+        .await
+    }
+
+    /// Removes a blob from a repository; false if it is not there.
+    pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        self.remove::<BlobRecord>(&blob(repository, digest)).await
+    }
+
+    pub(crate) async fn remove<T>(&self, name: &Name) -> Result<bool>
+    where
+        T: Serialize + DeserializeOwned + Clone,
+    {
+        self.change(name, |old: Option<T>| match old {
+            Some(_) => Decision::Write(None, true),
+            None => Decision::Keep(false),
+        })
+        .await
+    }
+
+    /// Reads a record; nothing if it is absent.
+    pub(crate) async fn read<T>(&self, name: &Name) -> Result<Option<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let key = name.key()?;
+        match self.store.get(&key).await {
+            Ok(object) => Ok(Envelope::from_bytes(key.as_str(), &object.bytes)?.record),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Changes a record by reading it, deciding, and writing on condition that nobody else did.
+    pub(crate) async fn change<T, R>(
+        &self,
+        name: &Name,
+        mut decide: impl FnMut(Option<T>) -> Decision<T, R>,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + Clone,
+    {
+        let key = name.key()?;
+        let mut intended = false;
+        for _ in 0..TRIES {
+            let (old, when) = match self.store.get(&key).await {
+                Ok(object) => {
+                    let old = Envelope::from_bytes(key.as_str(), &object.bytes)?.record;
+                    (old, Precondition::Matches(object.version))
+                }
+                Err(e) if e.kind() == ErrorKind::NotFound => (None, Precondition::Absent),
+                Err(e) => return Err(e.into()),
+            };
+            let (record, result) = match decide(old) {
+                Decision::Keep(result) => {
+                    if intended {
+                        self.refresh(&key).await?;
+                    }
+                    return Ok(result);
+                }
+                Decision::Write(record, result) => (record, result),
+            };
+            if !intended && followed(name) {
+                self.view.intend(key.as_str()).await?;
+                intended = true;
+            }
+            let bytes = Bytes::from(Envelope::new(record)?.to_bytes()?);
+            match self.store.put(&key, bytes, when).await {
+                Ok(_) if intended => {
+                    self.refresh(&key).await?;
+                    return Ok(result);
+                }
+                Ok(_) => return Ok(result),
+                Err(e) if e.kind() == ErrorKind::Precondition => tokio::task::yield_now().await,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Err(CatalogError::Conflict(key.to_string()))
+    }
+
+    /// Brings the view's idea of one record up to date. The truth is read after the intent was
+    /// written, so two that refresh at once end with the newer.
+    pub(crate) async fn refresh(&self, key: &Key) -> Result<()> {
+        let change = match Name::parse(key.as_str()) {
+            Some(name @ Name::Manifest { .. }) => {
+                let record = self.read(&name).await?;
+                Change::Manifest { name, record: Box::new(record) }
+            }
+            Some(name @ Name::Tag { .. }) => {
+                let record = self.read(&name).await?;
+                Change::Tag { name, record }
+            }
+            _ => return Ok(()),
+        };
+        self.view.apply(key.as_str(), change).await
+    }
+}
+
+/// What is to be done with a record, and what to answer.
+pub(crate) enum Decision<T, R> {
+    /// Leave it.
+    Keep(R),
+    /// Write this one, or make it absent.
+    Write(Option<T>, R),
+}
+
+/// Blobs are asked for by name only: the view does not follow them.
+fn followed(name: &Name) -> bool {
+    !matches!(name, Name::Blob { .. })
+}
+
+fn manifest(repository: &str, digest: &Digest) -> Name {
+    Name::Manifest { repository: repository.to_owned(), digest: digest.clone() }
+}
+
+fn blob(repository: &str, digest: &Digest) -> Name {
+    Name::Blob { repository: repository.to_owned(), digest: digest.clone() }
+}

@@ -1,0 +1,219 @@
+//! The catalog over a store in memory: truth, races, and a view that can always be made anew.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::{Timestamp, ToSpan};
+use pagevault_api::Digest;
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail};
+use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::stats::IngestStats;
+use pagevault_catalog::*;
+use pagevault_objects::{Key, MemoryStore, ObjectStore, Precondition};
+
+fn digest(n: u64) -> Digest {
+    format!("sha256:{n:064x}").parse().unwrap()
+}
+
+fn time(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+}
+
+fn manifest(n: u64, checkpoint: Option<CheckpointRecord>) -> NewManifest {
+    NewManifest {
+        digest: digest(n),
+        media_type: "m".into(),
+        bytes: vec![1, 2, 3],
+        subject: None,
+        artifact_type: None,
+        annotations: BTreeMap::new(),
+        references: vec![],
+        blobs: BTreeMap::new(),
+        checkpoint,
+    }
+}
+
+fn checkpoint(n: u64, namespace: &str, seconds: i64) -> CheckpointRecord {
+    let summary = Checkpoint {
+        reference: Reference::digest("r", digest(n)),
+        digest: digest(n),
+        layer_digest: digest(n + 1_000_000),
+        namespace: namespace.into(),
+        pod: format!("pod-{}", n % 3),
+        container: "c".into(),
+        pod_uid: None,
+        workload: None,
+        node: None,
+        engine: "containerd".into(),
+        runtime: "runc".into(),
+        image: "i".into(),
+        image_digest: None,
+        architecture: "amd64".into(),
+        created_at: time(seconds),
+        pushed_at: time(0),
+        logical_bytes: 10,
+        stored_bytes: 1,
+        base: None,
+        pinned: false,
+        labels: BTreeMap::from([("n\"o".to_owned(), n.to_string())]),
+    };
+    let detail = CheckpointDetail {
+        summary,
+        stats: IngestStats::default(),
+        members: vec![],
+        processes: serde_json::Value::Null,
+        warnings: vec![],
+    };
+    CheckpointRecord { detail, recipe: format!("recipe-{n}"), lineage: format!("{namespace}\nw") }
+}
+
+async fn open(store: &MemoryStore, folder: &Path) -> Catalog {
+    Catalog::open(Arc::new(store.clone()), folder).await.unwrap()
+}
+
+async fn all(catalog: &Catalog, filter: &CheckpointFilter) -> Vec<Checkpoint> {
+    let (mut items, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = catalog.list_checkpoints(filter, cursor.as_deref(), 3).await.unwrap();
+        items.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return items;
+        }
+    }
+}
+
+#[tokio::test]
+async fn manifests_tags_and_blobs_come_and_go() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = open(&store, folder.path()).await;
+    catalog.put_manifest("a/b", manifest(1, None)).await.unwrap();
+    catalog.put_tag("a/b", "v1", &digest(1)).await.unwrap();
+    catalog.put_tag("a/b", "v2", &digest(1)).await.unwrap();
+    let found = catalog.resolve("a/b", &Selector::Tag("v1".into())).await.unwrap().unwrap();
+    assert_eq!((found.digest, found.bytes), (digest(1), vec![1, 2, 3]));
+    assert!(catalog.resolve("a", &Selector::Tag("v1".into())).await.unwrap().is_none());
+    assert_eq!(catalog.tags("a/b", None, 10).await.unwrap(), ["v1", "v2"]);
+    assert_eq!(catalog.tags("a/b", Some("v1"), 10).await.unwrap(), ["v2"]);
+    assert_eq!(catalog.repositories(None, 10).await.unwrap(), ["a/b"]);
+    assert!(catalog.delete_tag("a/b", "v2").await.unwrap());
+    assert!(!catalog.delete_tag("a/b", "v2").await.unwrap());
+    assert!(catalog.delete_manifest("a/b", &digest(1)).await.unwrap());
+    assert!(catalog.tags("a/b", None, 10).await.unwrap().is_empty());
+    assert!(catalog.find_tag("a/b", "v1").await.unwrap().is_none());
+    assert!(!catalog.has_repository("a/b").await.unwrap());
+    catalog.put_manifest("a/b", manifest(1, None)).await.unwrap();
+    assert!(catalog.has_repository("a/b").await.unwrap());
+    let blob = BlobRecord { bytes: 2, location: BlobLocation::Inline(b"hi".to_vec()) };
+    assert_eq!(catalog.put_blob("a/b", &digest(9), blob.clone()).await.unwrap(), blob);
+    assert_eq!(catalog.find_blob("a/b", &digest(9)).await.unwrap(), Some(blob));
+    assert!(catalog.delete_blob("a/b", &digest(9)).await.unwrap());
+    assert_eq!(catalog.find_blob("a/b", &digest(9)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_paged_and_newest_first() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = open(&store, folder.path()).await;
+    for n in 0..10 {
+        let record = checkpoint(n, if n % 2 == 0 { "even" } else { "odd" }, n as i64 / 2);
+        catalog.put_manifest("r", manifest(n, Some(record))).await.unwrap();
+    }
+    catalog.put_tag("r", "t", &digest(4)).await.unwrap();
+    let listed = all(&catalog, &CheckpointFilter::default()).await;
+    let order: Vec<_> = listed.iter().map(|c| c.digest.clone()).collect();
+    assert_eq!(order, (0..10).rev().map(digest).collect::<Vec<_>>());
+    assert_eq!(listed[5].reference.to_string(), "r:t");
+    let even = CheckpointFilter { namespace: Some("even".into()), ..Default::default() };
+    assert_eq!(all(&catalog, &even).await.len(), 5);
+    let pod = CheckpointFilter { pod: Some("pod-0".into()), ..even };
+    assert_eq!(all(&catalog, &pod).await.len(), 2);
+    let labels = BTreeMap::from([("n\"o".to_owned(), "7".to_owned())]);
+    let label = CheckpointFilter { labels, ..Default::default() };
+    assert_eq!(all(&catalog, &label).await[0].digest, digest(7));
+    let newest = catalog.newest_of_lineage("odd\nw").await.unwrap().unwrap();
+    assert_eq!((newest.digest, newest.recipe.as_str()), (digest(9), "recipe-9"));
+    let counts = catalog.stats().await.unwrap();
+    assert_eq!((counts.checkpoints, counts.repositories, counts.logical_bytes), (10, 1, 100));
+    let bad = catalog.list_checkpoints(&CheckpointFilter::default(), Some("x"), 3).await;
+    assert!(matches!(bad, Err(CatalogError::Cursor)));
+}
+
+#[tokio::test]
+async fn latest_follows_the_time_of_the_checkpoint() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = Arc::new(open(&store, folder.path()).await);
+    let racers = (0..20u64).map(|n| {
+        let (catalog, seconds) = (Arc::clone(&catalog), (n as i64 * 7) % 20);
+        tokio::spawn(async move { catalog.advance_latest("r", &digest(n), time(seconds)).await })
+    });
+    for racer in racers.collect::<Vec<_>>() {
+        racer.await.unwrap().unwrap();
+    }
+    let latest = catalog.find_tag("r", "latest").await.unwrap().unwrap();
+    assert_eq!(latest.checkpoint_time, Some(time(19)));
+    catalog.advance_latest("r", &digest(77), time(3)).await.unwrap();
+    assert_eq!(catalog.find_tag("r", "latest").await.unwrap().unwrap(), latest);
+    assert!(catalog.claim_tag("r", "x", &digest(1)).await.unwrap());
+    assert!(catalog.claim_tag("r", "x", &digest(1)).await.unwrap());
+    assert!(!catalog.claim_tag("r", "x", &digest(2)).await.unwrap());
+    let _ = time(0).checked_add(1.second());
+}
+
+#[tokio::test]
+async fn a_view_that_is_lost_or_damaged_is_made_anew() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = open(&store, folder.path()).await;
+    for n in 0..5 {
+        catalog.put_manifest("r", manifest(n, Some(checkpoint(n, "ns", n as i64)))).await.unwrap();
+        catalog.put_tag("r", &format!("t{n}"), &digest(n)).await.unwrap();
+    }
+    catalog.delete_manifest("r", &digest(2)).await.unwrap();
+    let before = all(&catalog, &CheckpointFilter::default()).await;
+    assert_eq!(before.len(), 4);
+    drop(catalog);
+    for damage in [None, Some(&b"not a database at all"[..])] {
+        let path = folder.path().join("view.sqlite");
+        std::fs::remove_file(&path).unwrap();
+        if let Some(bytes) = damage {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let catalog = open(&store, folder.path()).await;
+        assert_eq!(all(&catalog, &CheckpointFilter::default()).await, before);
+        assert_eq!(catalog.tags("r", None, 10).await.unwrap(), ["t0", "t1", "t3", "t4"]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_out_of_the_view_is_caught_up() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    // A catalog whose process dies between the record and the view: its view is of before.
+    let catalog = open(&store, folder.path()).await;
+    catalog.put_manifest("r", manifest(1, None)).await.unwrap();
+    drop(catalog);
+    let old = tempfile::tempdir().unwrap();
+    let other = open(&MemoryStore::default(), old.path()).await;
+    drop(other);
+    let key = store.list("repos/", None, 1).await.unwrap().objects[0].key.clone();
+    let database = rusqlite_intent(old.path(), key.as_str());
+    assert_eq!(database, 1);
+    let catalog = open(&store, old.path()).await;
+    assert_eq!(catalog.repositories(None, 10).await.unwrap(), ["r"]);
+}
+
+/// Writes an intent as the catalog does before it writes a record.
+fn rusqlite_intent(folder: &Path, key: &str) -> usize {
+    let database = rusqlite::Connection::open(folder.join("view.sqlite")).unwrap();
+    database.execute("INSERT INTO intents VALUES (?)", [key]).unwrap()
+}
+
+#[tokio::test]
+async fn a_damaged_record_is_named() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = open(&store, folder.path()).await;
+    let key = Key::new("repos/r/_tags/bad").unwrap();
+    store.put(&key, "{}".into(), Precondition::None).await.unwrap();
+    let error = catalog.find_tag("r", "bad").await.unwrap_err();
+    assert!(error.to_string().contains("repos/r/_tags/bad"), "{error}");
+}
