@@ -10,6 +10,11 @@
 //! what to compare with. Wrong answers cost space, never bytes: every segment is decoded again and
 //! compared before a recipe is committed.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers within a segment fit 32 bits, and usize is 64 bits wide (asserted below)"
+)]
+
 mod block;
 mod cache;
 mod codec;
@@ -36,5 +41,7 @@ pub const PAGE: usize = 4096;
 
 /// Most bytes that a segment decodes to.
 pub(crate) const SEGMENT_MAX: u32 = 1 << 20;
+
+const _: () = assert!(usize::BITS >= 64);
 
 type Result<T, E = PageStoreError> = std::result::Result<T, E>;

@@ -132,7 +132,7 @@ impl Registry {
         }
         let domain = repository.split('/').next().unwrap_or(repository);
         let checksums = hash.into_checksums();
-        let adopted = self.pages.adopt(domain, &digest.to_string(), &path, bytes, checksums).await;
+        let adopted = self.pages.adopt(domain, digest.as_ref(), &path, bytes, checksums).await;
         let committed = adopted.map_err(store_error)?;
         Ok(BlobRecord { bytes, location: BlobLocation::Recipe(committed.id.0) })
     }

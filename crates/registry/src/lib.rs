@@ -1,6 +1,8 @@
 //! The use cases of Pagevault, without HTTP: ingest a checkpoint, push and pull over OCI, look
 //! things up. The server, the tests and the demo call these and nothing below.
 
+#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test data"))]
+
 mod blobs;
 mod error;
 mod growing;

@@ -185,7 +185,7 @@ impl Registry {
             let blob =
                 found.map_err(catalog_error)?.ok_or_else(|| unknown("blob", &named.digest))?;
             references.push(named.digest.clone());
-            blobs.insert(named.digest.clone(), blob.location);
+            blobs.insert(named.digest.to_string(), blob.location);
         }
         // An index may name manifests that are not here (sparse): clients copy one platform of it.
         references.extend(parsed.manifests.iter().map(|n| n.digest.clone()));

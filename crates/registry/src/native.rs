@@ -10,12 +10,12 @@ use std::time::Instant;
 use pagevault_api::checkpoint::Pushed;
 use pagevault_api::reference::Selector;
 use pagevault_api::upload::{CommitUpload, NewUpload, Upload};
-use pagevault_archive::{Outer, detect, open_outer};
+use pagevault_archive::decode::{self, Outer};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::growing::Growing;
 use crate::hashing::StreamHash;
-use crate::ingest::{Finish, Ingest};
+use crate::ingest::{Finish, Ingest, micros};
 use crate::receive::receive;
 use crate::spool::{Purpose, Session, Work, spool_error};
 use crate::{Body, Registry, Result, archive_error, blocking, sha256_digest};
@@ -76,7 +76,8 @@ impl Registry {
             let message = format!("the upload holds {} bytes, not {}", work.offset, commit.bytes);
             return Err(RegistryError::new(Kind::Offset(work.offset), message));
         }
-        let outcome = self.store_upload(&session, &new, &mut work, commit.sha256.as_deref()).await;
+        let sha256 = commit.sha256.as_deref();
+        let outcome = Box::pin(self.store_upload(&session, &new, &mut work, sha256)).await;
         match outcome {
             Ok(pushed) => {
                 session.settle(&mut work, pushed.clone()).await?;
@@ -124,7 +125,7 @@ impl Registry {
         sha256: Option<&str>,
     ) -> Result<Pushed> {
         let received = Instant::now();
-        let receive_micros = work.first_byte.map_or(0, |first| first.elapsed().as_micros() as u64);
+        let receive_micros = work.first_byte.map_or(0, |first| micros(first.elapsed()));
         let hash = work.take_hash().await?;
         let arrived = hash.sha256();
         work.hash = Some(hash);
@@ -155,7 +156,7 @@ impl Registry {
             received,
             receive_micros,
         };
-        finish.run().await
+        Box::pin(finish.run()).await
     }
 
     /// The tar inside, if what arrived is compressed: unpacked beside it, with its sha256.
@@ -170,7 +171,7 @@ impl Registry {
         let reserve = self.space_left()?;
         blocking(move || {
             file.read_exact_at(&mut magic, 0).map_err(|e| spool_error("reading an upload", e))?;
-            if detect(&magic) == Outer::Plain {
+            if decode::detect(&magic) == Outer::Plain {
                 return Ok(None);
             }
             let (inner, bytes, sha256) = unpack(&file, &path, reserve)?;
@@ -192,7 +193,7 @@ fn unpack(file: &File, path: &Path, most: u64) -> Result<(File, u64, String)> {
     let fail = |e| spool_error("unpacking an upload", e);
     let mut reader = file.try_clone().map_err(fail)?;
     io::Seek::rewind(&mut reader).map_err(fail)?;
-    let (_, mut reader) = open_outer(reader).map_err(archive_error)?;
+    let (_, mut reader) = decode::open(reader).map_err(archive_error)?;
     let mut options = File::options();
     let mut inner =
         options.read(true).write(true).create(true).truncate(true).open(path).map_err(fail)?;
@@ -203,10 +204,7 @@ fn unpack(file: &File, path: &Path, most: u64) -> Result<(File, u64, String)> {
             Ok(0) => return Ok((inner, bytes, hash.sha256())),
             Ok(len) => len,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => {
-                let message = format!("the compressed archive cannot be read to its end: {e}");
-                return Err(RegistryError::new(Kind::Archive, message).caused_by(e));
-            }
+            Err(e) => return Err(archive_error(e.into())),
         };
         bytes += len as u64;
         if bytes > most {

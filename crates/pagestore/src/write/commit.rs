@@ -39,7 +39,7 @@ impl LayerWriter {
         self.store.check_kept(&self.recipe).await?;
         let when = Precondition::Matches(self.version.clone());
         let put = self.store.put_recipe(&self.id, self.recipe, when).await;
-        let (_, recipe_bytes) = put.map_err(|e| lost(e))?;
+        let (_, recipe_bytes) = put.map_err(lost)?;
         let stats = WriteStats { recipe_bytes, ..self.stats };
         Ok(Committed { id: self.id, stats, delta })
     }

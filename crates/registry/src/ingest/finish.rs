@@ -46,13 +46,13 @@ impl Finish {
     }
 
     fn image(&self) -> Result<Image> {
-        let checkpoint = &self.ingested.scanned.checkpoint;
+        let checkpoint = &self.ingested.checkpoint;
         let source = ImageSource {
             identity: &checkpoint.identity,
             architecture: self.architecture(),
             criu_version: None,
             layer: &self.layer,
-            layer_bytes: self.ingested.scanned.bytes,
+            layer_bytes: self.ingested.checkpoint.total_bytes,
         };
         pagevault_builder::build(&source)
             .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()).caused_by(e))
@@ -64,7 +64,7 @@ impl Finish {
 
     /// The repository, and the tag if the push names one.
     fn place(&self) -> Result<(String, Option<String>)> {
-        let identity = &self.ingested.scanned.checkpoint.identity;
+        let identity = &self.ingested.checkpoint.identity;
         match self.options.reference.clone() {
             None => Ok((default_repository(identity), None)),
             Some(Reference { repository, selector: Selector::Tag(tag) }) => {
@@ -108,17 +108,17 @@ impl Finish {
 
     async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
         let Self { catalog, options, ingested, layer, received, receive_micros } = self;
-        let Ingested { scanned, report, warnings, writer, base, lineage, micros: stages } =
+        let Ingested { checkpoint, report, warnings, writer, base, lineage, micros: stages } =
             ingested;
         let architecture = report.architecture.clone().unwrap_or_else(|| "amd64".to_owned());
         let committed =
-            writer.commit(&layer.to_string(), scanned.bytes).await.map_err(store_error)?;
+            writer.commit(layer.as_ref(), checkpoint.total_bytes).await.map_err(store_error)?;
         let base = base.filter(|_| committed.delta);
-        let mut stats = ingest_stats(scanned.bytes, &committed.stats);
+        let mut stats = ingest_stats(checkpoint.total_bytes, &committed.stats);
         stats.micros = stages;
         stats.micros.receive = receive_micros;
         stats.micros.finish = micros(received.elapsed());
-        let identity = &scanned.checkpoint.identity;
+        let identity = &checkpoint.identity;
         let summary = Checkpoint {
             reference: Reference::digest(repository.clone(), image.manifest_digest.clone()),
             digest: image.manifest_digest.clone(),
@@ -136,13 +136,13 @@ impl Finish {
             architecture,
             created_at: identity.checkpointed_at,
             pushed_at: Timestamp::now(),
-            logical_bytes: scanned.bytes,
+            logical_bytes: checkpoint.total_bytes,
             stored_bytes: stats.stored_bytes,
             base: base.clone(),
             pinned: false,
             labels: options.labels.clone(),
         };
-        let members = scanned.checkpoint.members.iter();
+        let members = checkpoint.members.iter();
         let member =
             |m: &pagevault_archive::Member| ArchiveMember { path: m.path.clone(), bytes: m.size };
         let processes = serde_json::to_value(&report)
@@ -198,7 +198,11 @@ impl Finish {
             subject: None,
             artifact_type: None,
             references: blobs.iter().map(|(digest, _)| digest.clone()).collect(),
-            blobs: blobs.into_iter().map(|(digest, blob)| (digest, blob.location)).collect(),
+            annotations: std::collections::BTreeMap::new(),
+            blobs: blobs
+                .into_iter()
+                .map(|(digest, blob)| (digest.to_string(), blob.location))
+                .collect(),
             checkpoint: Some(record),
         };
         catalog.put_manifest(repository, manifest).await.map_err(catalog_error)?;

@@ -4,16 +4,36 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use pagevault_api::upload::Hint;
-use pagevault_archive::{Collector, Limits};
+use pagevault_archive::{ArchiveError, Collector, Identity, Limits, Member, MemberKind};
 
 use super::{Plan, domain, lineage, scan};
 
 /// The plan that a hint leads to; nothing if it cannot be read, which costs time, not correctness.
 pub(super) fn plan(hint: &Hint, workload: Option<&str>) -> Option<Plan> {
     let members = decode(hint)?;
-    let identity = Collector::identity(&members, &Limits::default()).ok()?;
+    let identity = identity(&members).ok()?;
     let (spaces, _) = scan::spaces(&scan::images(&members));
     Some(Plan { domain: domain(&identity), lineage: lineage(&identity, workload), spaces })
+}
+
+/// The identity, as the archive's reader finds it, from the members alone.
+fn identity(members: &BTreeMap<String, Vec<u8>>) -> Result<Identity, ArchiveError> {
+    let mut collector = Collector::new(Limits::default());
+    for (path, bytes) in members {
+        let member = Member {
+            path: path.clone(),
+            kind: MemberKind::File,
+            size: bytes.len() as u64,
+            header_offset: 0,
+            data_offset: 0,
+            mode: 0,
+            mtime: 0,
+        };
+        if collector.observe(&member)? {
+            collector.keep(path, bytes.clone());
+        }
+    }
+    Ok(collector.finish(0)?.identity)
 }
 
 fn decode(hint: &Hint) -> Option<BTreeMap<String, Vec<u8>>> {

@@ -14,7 +14,7 @@ use std::time::Instant;
 use pagevault_api::Digest;
 use pagevault_api::stats::StageMicros;
 use pagevault_api::upload::NewUpload;
-use pagevault_archive::{Identity, Member};
+use pagevault_archive::{Checkpoint, Identity, Member};
 use pagevault_catalog::Catalog;
 use pagevault_criu::Report;
 use pagevault_pagestore::{
@@ -23,7 +23,6 @@ use pagevault_pagestore::{
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use self::scan::Scanned;
 use crate::growing::Growing;
 use crate::{Result, blocking, catalog_error, store_error};
 
@@ -57,7 +56,7 @@ impl IngestTask {
 /// A checkpoint whose bytes are written, but not yet committed.
 #[derive(Debug)]
 pub(crate) struct Ingested {
-    pub(crate) scanned: Scanned,
+    pub(crate) checkpoint: Checkpoint,
     pub(crate) report: Report,
     pub(crate) warnings: Vec<String>,
     pub(crate) writer: LayerWriter,
@@ -108,12 +107,12 @@ impl Ingest {
         let (sender, members) = unbounded_channel();
         let followed = Arc::clone(&growing);
         let scan = tokio::spawn(blocking(move || {
-            let scanned = scan::scan(Arc::clone(&followed), &sender);
-            if scanned.is_err() {
+            let checkpoint = scan::scan(Arc::clone(&followed), &sender);
+            if checkpoint.is_err() {
                 // Nobody need wait for the rest of what cannot be let in.
                 followed.abort();
             }
-            scanned
+            checkpoint
         }));
         let hinted = match new.hint {
             Some(hint) => {
@@ -126,24 +125,23 @@ impl Ingest {
             Some(plan) => Some((self.store(&plan, None, members, &growing).await, plan)),
             None => None,
         };
-        let scanned = match scan.await {
-            Ok(scanned) => scanned,
-            Err(e) => Err(crate::task_error(&e)),
-        }?;
-        let (plan, report, warnings, scanned) =
-            blocking(move || Ok(understand(scanned, workload.as_deref()))).await?;
+        let checkpoint = scan.await.unwrap_or_else(|e| Err(crate::task_error(&e)))?;
+        let (plan, report, warnings, checkpoint) =
+            blocking(move || Ok(understand(checkpoint, workload.as_deref()))).await?;
         let parsed = begun.elapsed();
         let stored = match early {
             // The hint may choose what pages are compared with, never who the checkpoint is.
-            Some((stored, hinted)) if hinted == plan && scanned.bytes == stored_bytes(&stored) => {
+            Some((stored, hinted))
+                if hinted == plan && checkpoint.total_bytes == stored_bytes(&stored) =>
+            {
                 stored?
             }
-            _ => self.again(&plan, &scanned, &growing).await?,
+            _ => self.again(&plan, &checkpoint, &growing).await?,
         };
         let stored = if stored.writer.fits() {
             stored
         } else {
-            self.rebase(&plan, &scanned, &growing, stored).await?
+            self.rebase(&plan, &checkpoint, &growing, stored).await?
         };
         let micros = StageMicros {
             parse: micros(parsed),
@@ -151,7 +149,7 @@ impl Ingest {
             ..StageMicros::default()
         };
         Ok(Ingested {
-            scanned,
+            checkpoint,
             report,
             warnings,
             writer: stored.writer,
@@ -165,24 +163,24 @@ impl Ingest {
     async fn again(
         &self,
         plan: &Plan,
-        scanned: &Scanned,
+        checkpoint: &Checkpoint,
         growing: &Arc<Growing>,
     ) -> Result<Stored> {
-        let members = replay(&scanned.checkpoint.members);
-        self.store(plan, Some(scanned.bytes), members, growing).await
+        let members = replay(&checkpoint.members);
+        self.store(plan, Some(checkpoint.total_bytes), members, growing).await
     }
 
     /// Stores a tar once more, without a base: what is under it has become too much.
     async fn rebase(
         &self,
         plan: &Plan,
-        scanned: &Scanned,
+        checkpoint: &Checkpoint,
         growing: &Arc<Growing>,
         stored: Stored,
     ) -> Result<Stored> {
         stored.writer.abandon().await.map_err(store_error)?;
-        let members = replay(&scanned.checkpoint.members);
-        self.store_against(plan, None, Some(scanned.bytes), members, growing).await
+        let members = replay(&checkpoint.members);
+        self.store_against(plan, None, Some(checkpoint.total_bytes), members, growing).await
     }
 
     async fn store(
@@ -258,14 +256,17 @@ async fn ended(growing: &Arc<Growing>) -> Result<u64> {
 }
 
 /// What the archive says, and how its pages are to be stored.
-fn understand(scanned: Scanned, workload: Option<&str>) -> (Plan, Report, Vec<String>, Scanned) {
-    let images = scan::images(&scanned.checkpoint.kept);
+fn understand(
+    checkpoint: Checkpoint,
+    workload: Option<&str>,
+) -> (Plan, Report, Vec<String>, Checkpoint) {
+    let images = scan::images(&checkpoint.kept);
     let (spaces, mut warnings) = scan::spaces(&images);
     let report = pagevault_criu::inspect(&images);
     warnings.extend(report.warnings.iter().cloned());
-    let identity = &scanned.checkpoint.identity;
+    let identity = &checkpoint.identity;
     let plan = Plan { domain: domain(identity), lineage: lineage(identity, workload), spaces };
-    (plan, report, warnings, scanned)
+    (plan, report, warnings, checkpoint)
 }
 
 fn replay(members: &[Member]) -> UnboundedReceiver<Member> {
@@ -276,6 +277,6 @@ fn replay(members: &[Member]) -> UnboundedReceiver<Member> {
     receiver
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+pub(crate) fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pagevault_archive::{Checkpoint, Collector, Limits, Member, Scanner, check_rootfs_diff};
+use pagevault_archive::{Checkpoint, Limits, Member, read_plain};
 use pagevault_pagestore::{AddressRun, Space};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -14,36 +14,13 @@ use crate::{Result, archive_error};
 
 /// Folder of the process images in an archive.
 pub(crate) const IMAGES: &str = "checkpoint/";
-/// The changed files of the container.
-const ROOTFS_DIFF: &str = "rootfs-diff.tar";
-
-/// An archive that was read to its end.
-#[derive(Debug)]
-pub(crate) struct Scanned {
-    pub(crate) checkpoint: Checkpoint,
-    /// Bytes of the tar.
-    pub(crate) bytes: u64,
-}
-
 /// Reads a tar to its end. Blocks while bytes are awaited.
-pub(crate) fn scan(growing: Arc<Growing>, members: &UnboundedSender<Member>) -> Result<Scanned> {
-    let limits = Limits::default();
-    let mut scanner = Scanner::new(Follow::new(growing), limits.clone());
-    let mut collector = Collector::new(limits.clone());
-    while let Some(member) = scanner.next_member().map_err(archive_error)? {
-        if collector.wants(&member) {
-            let bytes = scanner.read_member(limits.max_metadata_bytes).map_err(archive_error)?;
-            collector.keep(&member.path, bytes).map_err(archive_error)?;
-        } else if member.path == ROOTFS_DIFF {
-            check_rootfs_diff(&mut scanner, &limits).map_err(archive_error)?;
-        }
+pub(crate) fn scan(growing: Arc<Growing>, members: &UnboundedSender<Member>) -> Result<Checkpoint> {
+    let tell = |member: &Member| {
         // A receiver that went away has its own error to tell.
         let _ = members.send(member.clone());
-        collector.member(member);
-    }
-    let bytes = scanner.finish().map_err(archive_error)?;
-    let checkpoint = collector.finish().map_err(archive_error)?;
-    Ok(Scanned { checkpoint, bytes })
+    };
+    read_plain(Follow::new(growing), &Limits::default(), tell).map_err(archive_error)
 }
 
 /// The CRIU images among kept members, by their name in the images' folder.
