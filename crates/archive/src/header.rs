@@ -1,0 +1,99 @@
+//! One 512-byte header block. Readers disagree about odd ones (which name, which size); those are refused.
+
+use tar::Header;
+
+use crate::error::{ArchiveError, shown};
+use crate::number;
+
+pub(crate) const BLOCK_BYTES: usize = 512;
+/// The same, for arithmetic on offsets.
+pub(crate) const BLOCK: u64 = 512;
+/// What octal digits of the size field can hold; larger sizes are in a pax record or base-256.
+pub(crate) const OCTAL_SIZE_MAX: u64 = 0o77_777_777_777;
+
+/// A checked block, whose fields have one meaning.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) flag: u8,
+    pub(crate) path: Vec<u8>,
+    pub(crate) link: Vec<u8>,
+    pub(crate) size: u64,
+    pub(crate) mode: u32,
+    /// Seconds since 1970.
+    pub(crate) mtime: Option<u64>,
+    /// Major and minor number, as far as the fields are valid.
+    pub(crate) device: Option<(u64, u64)>,
+}
+
+impl Block {
+    /// Reads a block that is not all zeros. `offset` is where it begins.
+    pub(crate) fn parse(bytes: &[u8; BLOCK_BYTES], offset: u64) -> Result<Self, ArchiveError> {
+        let header = Header::from_byte_slice(bytes);
+        let known = header.as_ustar().is_some() || header.as_gnu().is_some();
+        if !checksum_is_right(bytes) {
+            let never_a_tar = offset == 0 && !known;
+            return Err(match never_a_tar {
+                true => ArchiveError::NotATar,
+                false => ArchiveError::BadChecksum { offset },
+            });
+        }
+        if !known {
+            return Err(ArchiveError::NotATar);
+        }
+        let path = header.path_bytes().into_owned();
+        check_unused(header, bytes, &path)?;
+        let old = header.as_old();
+        let bad = |field| ArchiveError::BadField { name: shown(&path), field };
+        let size = number::field(&old.size).map_err(|_| bad("size"))?;
+        let mode = number::field(&old.mode).ok().and_then(|mode| u32::try_from(mode).ok());
+        let mode = mode.ok_or_else(|| bad("mode"))?;
+        let link = header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        let [flag] = old.linkflag;
+        let mtime = number::field(&old.mtime).ok();
+        Ok(Self { flag, link, size, mode, mtime, device: device(header), path })
+    }
+}
+
+/// The sum of all bytes, those of the sum itself taken as spaces. Go also takes signed sums; nothing writes them today.
+fn checksum_is_right(bytes: &[u8; BLOCK_BYTES]) -> bool {
+    let sum = (0_usize..).zip(bytes).map(|(at, &byte)| match at {
+        148..156 => u64::from(b' '),
+        _ => u64::from(byte),
+    });
+    let stated = number::field(&Header::from_byte_slice(bytes).as_old().cksum);
+    stated == Ok(sum.sum::<u64>())
+}
+
+/// Bytes that one dialect of tar leaves unused hold a name or a size in another.
+fn check_unused(
+    header: &Header,
+    bytes: &[u8; BLOCK_BYTES],
+    path: &[u8],
+) -> Result<(), ArchiveError> {
+    let ambiguous = |why| Err(ArchiveError::AmbiguousHeader { name: shown(path), why });
+    let is_zero = |range| bytes.get(range).is_some_and(|part: &[u8]| part.iter().all(|&b| b == 0));
+    if header.as_ustar().is_some() {
+        // The star dialect marks itself here, and its prefix is shorter.
+        return if is_zero(500..512) { Ok(()) } else { ambiguous("it is not quite ustar") };
+    }
+    let [flag] = header.as_old().linkflag;
+    if flag == b'S' {
+        return Ok(());
+    }
+    // Access and change time of GNU tar; anything else there is a ustar prefix to Go.
+    let times = bytes.get(345..369).unwrap_or(&[]);
+    let only_times = times.iter().all(|b| matches!(b, 0 | b' ' | b'0'..=b'7'));
+    match only_times && is_zero(369..512) {
+        true => Ok(()),
+        false => ambiguous("it is not quite a GNU header"),
+    }
+}
+
+fn device(header: &Header) -> Option<(u64, u64)> {
+    let (major, minor) = match (header.as_ustar(), header.as_gnu()) {
+        (Some(ustar), _) => (&ustar.dev_major, &ustar.dev_minor),
+        (_, Some(gnu)) => (&gnu.dev_major, &gnu.dev_minor),
+        _ => return None,
+    };
+    Some((number::field(major).ok()?, number::field(minor).ok()?))
+}

@@ -1,0 +1,49 @@
+//! Every archive that must be refused is, for the reason that it was made for.
+
+use std::collections::BTreeSet;
+
+use pagevault_archive::{Limits, read_checkpoint};
+use pagevault_testkit::{Flavour, Tarball, hostile_cases};
+
+#[test]
+fn hostile_archives_are_refused() {
+    let cases = hostile_cases();
+    assert!(cases.len() > 150, "{} cases", cases.len());
+    let mut wrong = Vec::new();
+    for case in &cases {
+        match read_checkpoint(&*case.bytes, &Limits::default()) {
+            Ok(_) => wrong.push(format!("{}: accepted", case.name)),
+            Err(error) if error.to_string().contains(case.expect) => {}
+            Err(error) => wrong.push(format!("{}: {error} (not: {})", case.name, case.expect)),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn messages_are_short_printable_and_in_one_line() {
+    for case in hostile_cases() {
+        let message = read_checkpoint(&*case.bytes, &Limits::default()).unwrap_err().to_string();
+        assert!(message.chars().count() < 600, "{}: {message}", case.name);
+        assert!(!message.chars().any(char::is_control), "{}: {message:?}", case.name);
+        assert!(!message.contains('\u{202e}'), "{}: {message:?}", case.name);
+    }
+}
+
+#[test]
+fn cases_have_names_of_their_own() {
+    let cases = hostile_cases();
+    let names = cases.iter().map(|case| case.name).collect::<BTreeSet<_>>();
+    assert_eq!(names.len(), cases.len());
+}
+
+#[test]
+fn what_the_cases_start_from_is_accepted() {
+    for flavour in [Flavour::Podman, Flavour::Containerd, Flavour::CriO] {
+        let tar = Tarball::new(flavour).build();
+        let checkpoint = read_checkpoint(&*tar, &Limits::default()).unwrap();
+        assert_eq!(checkpoint.identity.container_name, "redis");
+        assert_eq!(checkpoint.total_bytes, u64::try_from(tar.len()).unwrap());
+        assert_eq!(checkpoint.pages_bytes, 4 * 4096);
+    }
+}
