@@ -1,1 +1,15 @@
-//! One binary for all integration tests.
+//! One binary for all integration tests: real checkpoints through the use cases, hostile ones too.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod fixtures;
+mod hostile;
+mod ingest;
+mod resume;
+mod support;

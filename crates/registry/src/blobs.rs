@@ -27,7 +27,9 @@ impl Registry {
     /// Bytes that an upload holds.
     pub async fn blob_upload_offset(&self, repository: &str, id: &str) -> Result<u64> {
         let session = self.blob_upload(repository, id).await?;
-        Ok(session.work.lock().await.offset)
+        let mut work = session.work.lock().await;
+        work.settle_writing().await?;
+        Ok(work.offset)
     }
 
     /// Appends to an upload, at `offset` if given (else at its end), and returns its new size.
@@ -41,12 +43,13 @@ impl Registry {
     ) -> Result<u64> {
         let session = self.blob_upload(repository, id).await?;
         let mut work = session.work.lock().await;
+        work.settle_writing().await?;
         if offset.is_some_and(|offset| offset != work.offset) {
             let message = format!("the upload holds {} bytes: go on there", work.offset);
             return Err(RegistryError::new(Kind::Offset(work.offset), message));
         }
         self.check_space(0)?;
-        receive(&mut work, body).await
+        Box::pin(receive(&mut work, body)).await
     }
 
     /// Ends an upload: its content must hash to `digest`.
@@ -58,6 +61,7 @@ impl Registry {
     ) -> Result<Blob> {
         let session = self.blob_upload(repository, id).await?;
         let mut work = session.work.lock().await;
+        work.settle_writing().await?;
         let hash = work.take_hash().await?;
         let found = actual_digest(&work, &hash, digest).await?;
         if found != *digest {

@@ -17,7 +17,8 @@ mod receive;
 mod spool;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -32,6 +33,9 @@ pub use pagevault_catalog::CheckpointFilter;
 pub use pull::Blob;
 
 use RegistryErrorKind as Kind;
+
+/// How often uploads are looked after: a sender that pauses longer makes the server read again.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
 
@@ -98,20 +102,20 @@ impl Registry {
         let spool = blocking(move || {
             spool::Spool::open(spool).map_err(|e| spool::spool_error("opening the spool", e))
         });
-        Ok(Arc::new(Self {
+        let registry = Arc::new(Self {
             disk,
             pages: PageStore::new(objects, options),
             catalog: Arc::new(catalog.map_err(catalog_error)?),
             spool: spool.await?,
             config,
-        }))
+        });
+        tokio::spawn(tidy(Arc::downgrade(&registry)));
+        Ok(registry)
     }
 
-    /// Ends background work. Uploads under way stay resumable.
+    /// Ends background work, once the requests under way have ended. Uploads stay resumable.
     pub async fn close(&self) {
-        for session in self.spool.all() {
-            session.work.lock().await.stop();
-        }
+        self.spool.rest(true).await;
     }
 
     /// Bytes that may still be written before the reserve is touched.
@@ -132,6 +136,22 @@ impl Registry {
             self.config.reserve_bytes
         );
         Err(RegistryError::new(Kind::Full, message))
+    }
+}
+
+/// Lets uploads rest that nobody sends to, and removes those that nobody came back for.
+async fn tidy(registry: Weak<Registry>) {
+    loop {
+        tokio::time::sleep(TIDY_EVERY).await;
+        let Some(registry) = registry.upgrade() else { return };
+        registry.spool.rest(false).await;
+        let removed = blocking(move || {
+            let removed = registry.spool.remove_abandoned();
+            removed.map_err(|e| spool::spool_error("removing old uploads", e))
+        });
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "old uploads stay");
+        }
     }
 }
 

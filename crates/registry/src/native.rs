@@ -40,7 +40,8 @@ impl Registry {
     /// State of an upload, also after a restart.
     pub async fn upload(&self, id: &str) -> Result<Upload> {
         let (session, _) = self.checkpoint_upload(id).await?;
-        let work = session.work.lock().await;
+        let mut work = session.work.lock().await;
+        work.settle_writing().await?;
         Ok(Upload { id: session.id.clone(), offset: work.offset, result: work.result.clone() })
     }
 
@@ -48,6 +49,7 @@ impl Registry {
     pub async fn append_upload(&self, id: &str, offset: u64, body: Body) -> Result<u64> {
         let (session, new) = self.checkpoint_upload(id).await?;
         let mut work = lock(&session)?;
+        work.settle_writing().await?;
         if offset != work.offset || work.result.is_some() {
             let message = format!("the upload holds {} bytes: go on there", work.offset);
             return Err(RegistryError::new(Kind::Offset(work.offset), message));
@@ -57,9 +59,11 @@ impl Registry {
         if new.hint.is_some() && work.ingest.is_none() {
             work.ingest = Some(self.ingest().start(Arc::clone(&work.growing), &new));
         }
-        let received = receive(&mut work, body).await;
-        if received.is_err() {
+        let received = Box::pin(receive(&mut work, body)).await;
+        if let Err(error) = &received {
             work.stop();
+            drop(work);
+            self.forget_refused(&session, error).await?;
         }
         received
     }
@@ -69,6 +73,7 @@ impl Registry {
         let (session, new) = self.checkpoint_upload(id).await?;
         // A second commit waits for the first and gets its answer.
         let mut work = session.work.lock().await;
+        work.settle_writing().await?;
         if let Some(result) = work.result.clone() {
             return Ok(result);
         }
@@ -86,10 +91,7 @@ impl Registry {
             Err(error) => {
                 work.stop();
                 drop(work);
-                if matches!(error.kind(), Kind::Archive | Kind::DigestMismatch | Kind::Invalid) {
-                    // It will not become acceptable: nothing of it is kept.
-                    self.spool.remove(&session).await?;
-                }
+                self.forget_refused(&session, &error).await?;
                 Err(error)
             }
         }
@@ -109,6 +111,16 @@ impl Registry {
                 Ok((session, new))
             }
             Purpose::Blob { .. } => Err(RegistryError::new(Kind::UploadUnknown, "no such upload")),
+        }
+    }
+
+    /// Removes what will not become acceptable.
+    async fn forget_refused(&self, session: &Session, error: &RegistryError) -> Result<()> {
+        match error.kind() {
+            Kind::Archive | Kind::TooLarge | Kind::DigestMismatch | Kind::Invalid => {
+                self.spool.remove(session).await
+            }
+            _ => Ok(()),
         }
     }
 

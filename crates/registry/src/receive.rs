@@ -2,84 +2,52 @@
 
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::hashing::StreamHash;
+use crate::ingest::IngestTask;
 use crate::spool::{Work, spool_error};
 use crate::{Body, Result, blocking};
 
 /// Bytes that are written and hashed at once: enough to make the hop to another thread cheap.
 const BATCH: usize = 1 << 20;
 
-/// Appends a body to an upload. What has arrived stays, also when the connection breaks.
+/// Appends a body to an upload. What has arrived stays, also when the connection breaks or the
+/// request is dropped: a batch that is being written belongs to the upload, not to the request.
 pub(crate) async fn receive(work: &mut Work, mut body: Body) -> Result<u64> {
-    work.first_byte.get_or_insert_with(std::time::Instant::now);
-    let mut hash = work.take_hash().await?;
-    let mut writing = None;
-    let outcome = loop {
+    work.first_byte.get_or_insert_with(Instant::now);
+    loop {
         let (batch, end) = gather(&mut body).await;
         // One batch is written while the next arrives.
-        if let Some(task) = writing.take() {
-            match finished(task).await {
-                Ok((back, offset)) => (hash, work.offset) = (back, offset),
-                Err(e) => break Err(e),
-            }
-            work.growing.advance(work.offset);
+        work.settle_writing().await?;
+        if work.ingest.as_ref().is_some_and(IngestTask::is_finished) {
+            return Err(refusal(work).await);
         }
         if !batch.is_empty() {
+            let hash = work.take_hash().await?;
             let (file, offset) = (Arc::clone(&work.file), work.offset);
-            let taken = std::mem::take(&mut hash);
-            writing = Some(tokio::spawn(blocking(move || write(&file, offset, &batch, taken))));
+            work.writing = Some(tokio::spawn(blocking(move || write(&file, offset, &batch, hash))));
         }
-        if work.ingest.as_ref().is_some_and(crate::ingest::IngestTask::is_finished) {
-            break Err(None);
+        if let Some(end) = end {
+            work.settle_writing().await?;
+            return end.map(|()| work.offset);
         }
-        match end {
-            None => {}
-            Some(end) if writing.is_none() => break end.map_err(Some),
-            Some(end) => {
-                let Some(task) = writing.take() else { break end.map_err(Some) };
-                match finished(task).await {
-                    Ok((back, offset)) => (hash, work.offset) = (back, offset),
-                    Err(e) => break Err(e),
-                }
-                work.growing.advance(work.offset);
-                break end.map_err(Some);
-            }
-        }
-    };
-    conclude(work, hash, outcome).await
+    }
 }
 
-/// Keeps the hash only if it is that of what is in the file.
-async fn conclude(
-    work: &mut Work,
-    hash: StreamHash,
-    outcome: Result<(), Option<RegistryError>>,
-) -> Result<u64> {
-    match outcome {
-        Ok(()) => {
-            work.hash = Some(hash);
-            Ok(work.offset)
-        }
-        Err(Some(error)) => {
-            work.hash = (error.kind() == Kind::BodyBroken).then_some(hash);
-            Err(error)
-        }
-        // The ingest has ended before the upload: that can only be its refusal.
-        Err(None) => match work.ingest.take() {
-            Some(ingest) => match ingest.outcome().await {
-                Err(error) => Err(error),
-                Ok(_) => {
-                    Err(RegistryError::new(Kind::Invalid, "the archive ends before the upload"))
-                }
-            },
-            None => Err(RegistryError::new(Kind::Internal, "an ingest has vanished")),
-        },
-    }
+/// Why an ingest has ended before its upload: that can only be a refusal.
+async fn refusal(work: &mut Work) -> RegistryError {
+    let outcome = match work.ingest.take() {
+        Some(ingest) => ingest.outcome().await,
+        None => Err(RegistryError::new(Kind::Internal, "an ingest has vanished")),
+    };
+    outcome
+        .err()
+        .unwrap_or_else(|| RegistryError::new(Kind::Archive, "data after the end of the archive"))
 }
 
 /// Takes what has arrived, up to a batch. The second part says that the body has ended, and how.
@@ -100,12 +68,6 @@ async fn gather(body: &mut Body) -> (Vec<Bytes>, Option<Result<()>>) {
         }
     }
     (batch, None)
-}
-
-type Writing = tokio::task::JoinHandle<Result<(StreamHash, u64)>>;
-
-async fn finished(task: Writing) -> Result<(StreamHash, u64), Option<RegistryError>> {
-    task.await.unwrap_or_else(|e| Err(crate::task_error(&e))).map_err(Some)
 }
 
 fn write(

@@ -15,11 +15,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pagevault_api::checkpoint::Pushed;
 use pagevault_api::upload::NewUpload;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::growing::Growing;
@@ -73,10 +74,12 @@ pub(crate) struct Work {
     /// Hash of what has arrived. Absent after a restart, until someone goes on.
     pub(crate) hash: Option<StreamHash>,
     pub(crate) offset: u64,
+    /// A batch that is being written; its outcome is the next hash and offset.
+    pub(crate) writing: Option<JoinHandle<Result<(StreamHash, u64)>>>,
     pub(crate) growing: Arc<Growing>,
     pub(crate) ingest: Option<IngestTask>,
     pub(crate) result: Option<Pushed>,
-    pub(crate) first_byte: Option<std::time::Instant>,
+    pub(crate) first_byte: Option<Instant>,
 }
 
 impl Spool {
@@ -135,9 +138,26 @@ impl Spool {
             .await
     }
 
-    /// All uploads that are open in this process.
-    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
-        self.sessions().values().cloned().collect()
+    /// Ends the ingests of uploads that nobody is sending to, and forgets those uploads: they are
+    /// found again on the disk. With `all`, of every upload, once its request has ended.
+    pub(crate) async fn rest(&self, all: bool) {
+        let sessions: Vec<_> = self.sessions().values().cloned().collect();
+        for session in sessions {
+            let work = match all {
+                true => Some(session.work.lock().await),
+                false => session.work.try_lock().ok(),
+            };
+            let Some(mut work) = work else { continue };
+            if work.settle_writing().await.is_err() {
+                work.hash = None;
+            }
+            work.stop();
+            let mut sessions = self.sessions();
+            // Ours, and the map's: nobody else knows it.
+            if Arc::strong_count(&session) == 2 {
+                sessions.remove(&session.id);
+            }
+        }
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Session>>> {
@@ -149,7 +169,8 @@ impl Spool {
         Arc::clone(sessions.entry(session.id.clone()).or_insert_with(|| Arc::new(session)))
     }
 
-    fn remove_abandoned(&self) -> io::Result<()> {
+    /// Removes what nobody came back for.
+    pub(crate) fn remove_abandoned(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.root)? {
             let entry = entry?;
             let file = entry.path().join("data");
@@ -177,7 +198,16 @@ impl Session {
         let growing = Arc::new(Growing::new(Arc::clone(&file), offset));
         let hash = (offset == 0).then(StreamHash::default);
         let result = about.result.clone();
-        let work = Work { file, hash, offset, growing, ingest: None, result, first_byte: None };
+        let work = Work {
+            file,
+            hash,
+            offset,
+            writing: None,
+            growing,
+            ingest: None,
+            result,
+            first_byte: None,
+        };
         Ok(Self { id, folder, about, work: tokio::sync::Mutex::new(work) })
     }
 
@@ -200,6 +230,18 @@ impl Session {
 }
 
 impl Work {
+    /// Waits for the batch that is being written, also one of a request that was dropped.
+    pub(crate) async fn settle_writing(&mut self) -> Result<()> {
+        // Taken out only when it has ended: this too may be dropped while it waits.
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let outcome = writing.await.unwrap_or_else(|e| Err(crate::task_error(&e)));
+        self.writing = None;
+        let (hash, offset) = outcome?;
+        (self.hash, self.offset) = (Some(hash), offset);
+        self.growing.advance(offset);
+        Ok(())
+    }
+
     /// Ends an ingest that is waiting for bytes; it begins again when someone goes on.
     pub(crate) fn stop(&mut self) {
         if self.ingest.take().is_some() {

@@ -125,23 +125,27 @@ impl Ingest {
             Some(plan) => Some((self.store(&plan, None, members, &growing).await, plan)),
             None => None,
         };
-        let checkpoint = scan.await.unwrap_or_else(|e| Err(crate::task_error(&e)))?;
+        let checkpoint = match scan.await.unwrap_or_else(|e| Err(crate::task_error(&e))) {
+            Ok(checkpoint) => checkpoint,
+            Err(error) => {
+                give_up(early.map(|(stored, _)| stored)).await;
+                return Err(error);
+            }
+        };
         let (plan, report, warnings, checkpoint) =
             blocking(move || Ok(understand(checkpoint, workload.as_deref()))).await?;
         let parsed = begun.elapsed();
         let stored = match early {
             // The hint may choose what pages are compared with, never who the checkpoint is.
-            Some((stored, hinted))
-                if hinted == plan && checkpoint.total_bytes == stored_bytes(&stored) =>
-            {
-                stored?
+            Some((stored, hinted)) if hinted == plan => stored?,
+            early => {
+                give_up(early.map(|(stored, _)| stored)).await;
+                self.again(&plan, &checkpoint, &growing).await?
             }
-            _ => self.again(&plan, &checkpoint, &growing).await?,
         };
-        let stored = if stored.writer.fits() {
-            stored
-        } else {
-            self.rebase(&plan, &checkpoint, &growing, stored).await?
+        let stored = match stored.writer.fits() {
+            true => stored,
+            false => self.rebase(&plan, &checkpoint, &growing, stored).await?,
         };
         let micros = StageMicros {
             parse: micros(parsed),
@@ -178,7 +182,7 @@ impl Ingest {
         growing: &Arc<Growing>,
         stored: Stored,
     ) -> Result<Stored> {
-        stored.writer.abandon().await.map_err(store_error)?;
+        give_up(Some(Ok(stored))).await;
         let members = replay(&checkpoint.members);
         self.store_against(plan, None, Some(checkpoint.total_bytes), members, growing).await
     }
@@ -202,7 +206,7 @@ impl Ingest {
         plan: &Plan,
         base: Option<BaseChoice>,
         bytes: Option<u64>,
-        mut members: UnboundedReceiver<Member>,
+        members: UnboundedReceiver<Member>,
         growing: &Arc<Growing>,
     ) -> Result<Stored> {
         let (names, spaces): (Vec<_>, Vec<_>) = plan.spaces.clone().into_iter().unzip();
@@ -215,38 +219,58 @@ impl Ingest {
             opened => opened,
         }
         .map_err(store_error)?;
-        let source: Arc<dyn Source> = Arc::clone(growing) as _;
-        let mut offset = 0;
-        while let Some(member) = members.recv().await {
-            let space = names.iter().position(|name| *name == member.path);
-            let Some(space) = space.filter(|_| member.size > 0) else { continue };
-            let between =
-                Part { offset, bytes: member.data_offset - offset, kind: PartKind::Bytes };
-            writer.write(between, &source).await.map_err(store_error)?;
-            let kind = PartKind::Pages(space);
-            let pages = Part { offset: member.data_offset, bytes: member.size, kind };
-            writer.write(pages, &source).await.map_err(store_error)?;
-            offset = member.data_offset + member.size;
+        match fill(&mut writer, &names, members, growing, bytes).await {
+            Ok(()) => Ok(Stored { writer, base: base.map(|b| b.manifest) }),
+            Err(error) => {
+                give_up(Some(Ok(Stored { writer, base: None }))).await;
+                Err(error)
+            }
         }
-        let end = match bytes {
-            Some(bytes) => bytes,
-            None => ended(growing).await?,
-        };
-        let rest = Part { offset, bytes: end.saturating_sub(offset), kind: PartKind::Bytes };
-        writer.write(rest, &source).await.map_err(store_error)?;
-        Ok(Stored { writer, bytes: end, base: base.map(|b| b.manifest) })
+    }
+}
+
+/// Writes members as they become known.
+async fn fill(
+    writer: &mut LayerWriter,
+    names: &[String],
+    mut members: UnboundedReceiver<Member>,
+    growing: &Arc<Growing>,
+    bytes: Option<u64>,
+) -> Result<()> {
+    let source: Arc<dyn Source> = Arc::clone(growing) as _;
+    let mut offset = 0;
+    while let Some(member) = members.recv().await {
+        let space = names.iter().position(|name| *name == member.path);
+        let Some(space) = space.filter(|_| member.size > 0) else { continue };
+        let between = Part { offset, bytes: member.data_offset - offset, kind: PartKind::Bytes };
+        writer.write(between, &source).await.map_err(store_error)?;
+        let kind = PartKind::Pages(space);
+        let pages = Part { offset: member.data_offset, bytes: member.size, kind };
+        writer.write(pages, &source).await.map_err(store_error)?;
+        offset = member.data_offset + member.size;
+    }
+    let end = match bytes {
+        Some(bytes) => bytes,
+        None => ended(growing).await?,
+    };
+    let rest = Part { offset, bytes: end.saturating_sub(offset), kind: PartKind::Bytes };
+    writer.write(rest, &source).await.map_err(store_error)
+}
+
+/// Removes what an ingest that leads to nothing has written. What cannot be removed now is pending,
+/// and collection removes it.
+async fn give_up(stored: Option<Result<Stored>>) {
+    if let Some(Ok(stored)) = stored
+        && let Err(error) = stored.writer.abandon().await
+    {
+        tracing::warn!(%error, "an unfinished recipe stays until it is collected");
     }
 }
 
 /// A tar whose bytes are written.
 struct Stored {
     writer: LayerWriter,
-    bytes: u64,
     base: Option<Digest>,
-}
-
-fn stored_bytes(stored: &Result<Stored>) -> u64 {
-    stored.as_ref().map_or(0, |s| s.bytes)
 }
 
 /// Waits for the end of what arrives.

@@ -1,0 +1,100 @@
+//! Real checkpoints go in and come out as they were.
+
+use std::collections::BTreeMap;
+
+use pagevault_api::upload::PushOptions;
+
+use crate::fixtures::{compressed, plain, series, singles};
+use crate::support::{Vault, sha256};
+
+/// Digests of layer and manifest of every fixture: one that changes is a decision.
+const GOLDEN: &str = include_str!("golden-digests.txt");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fixture_comes_back_and_has_the_digests_it_always_had() {
+    let vault = Vault::new().await;
+    let mut digests = String::new();
+    for fixture in singles().into_iter().chain(series()) {
+        let pushed = vault.push(&fixture.tar).await.unwrap();
+        assert!(pushed.created, "{}", fixture.name);
+        assert_eq!(pushed.layer_digest.to_string(), sha256(&fixture.tar), "{}", fixture.name);
+        assert_eq!(vault.pull(&pushed.reference).await, fixture.tar, "{}", fixture.name);
+        let line = format!("{} {} {}\n", pushed.reference, pushed.layer_digest, pushed.digest);
+        digests.push_str(&line);
+    }
+    assert_eq!(digests, GOLDEN, "digests have changed; now they are:\n{digests}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_compressed_is_the_same_checkpoint() {
+    let vault = Vault::new().await;
+    let tar = plain("podman-counter");
+    let first = vault.push(&compressed("podman-counter.tar.zst")).await.unwrap();
+    assert_eq!(first.layer_digest.to_string(), sha256(&tar));
+    assert_eq!(first.logical_bytes, tar.len() as u64);
+    let again = vault.push(&tar).await.unwrap();
+    assert!(!again.created);
+    assert_eq!((again.digest, again.reference), (first.digest, first.reference));
+    assert_eq!(again.stored_bytes, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn later_checkpoints_cost_little_and_latest_follows_time() {
+    let vault = Vault::new().await;
+    let mut fixtures = series();
+    let mut pushed = Vec::new();
+    for fixture in &fixtures {
+        pushed.push(vault.push(&fixture.tar).await.unwrap());
+    }
+    for later in &pushed[1..] {
+        assert!(later.base.is_some());
+        let share = later.stored_bytes as f64 / later.logical_bytes as f64;
+        assert!(share < 0.02, "a later checkpoint took {share} of its size: {:?}", later.stats);
+        assert!(later.stats.pages.same > later.stats.pages.total() * 9 / 10);
+    }
+    let newest = fixtures.pop().unwrap().tar;
+    let repository = &pushed[0].reference.repository;
+    assert_eq!(repository, "shop/cart-7d9f-0/redis");
+    assert_eq!(vault.pull_tag(repository, "latest").await, newest);
+    // An older one pushed late does not move `latest` back.
+    let options = PushOptions { reference: Some("other/place:x".parse().unwrap()), ..Default::default() };
+    vault.push_as(&fixtures[0].tar, options).await.unwrap();
+    vault.push(&fixtures[0].tar).await.unwrap();
+    assert_eq!(vault.pull_tag(repository, "latest").await, newest);
+    assert_eq!(vault.pull_tag("other/place", "x").await, fixtures[0].tar);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_there_after_a_restart() {
+    let vault = Vault::new().await;
+    let fixtures = series();
+    let mut references = Vec::new();
+    for fixture in &fixtures {
+        references.push(vault.push(&fixture.tar).await.unwrap().reference);
+    }
+    let before = vault.registry.stats().await.unwrap();
+    let vault = vault.restart().await;
+    assert_eq!(vault.registry.stats().await.unwrap(), before);
+    assert_eq!(before.checkpoints, 4);
+    for (fixture, reference) in fixtures.iter().zip(&references) {
+        assert_eq!(vault.pull(reference).await, fixture.tar);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_node_and_workload_are_kept() {
+    let vault = Vault::new().await;
+    let options = PushOptions {
+        workload: Some("cart".into()),
+        node: Some("node-a".into()),
+        labels: BTreeMap::from([("why".to_owned(), "drain".to_owned())]),
+        ..Default::default()
+    };
+    let pushed = vault.push_as(&series()[0].tar, options).await.unwrap();
+    let detail = vault.registry.checkpoint(&pushed.reference).await.unwrap();
+    assert_eq!(detail.summary.node.as_deref(), Some("node-a"));
+    assert_eq!(detail.summary.labels["why"], "drain");
+    assert!(detail.members.iter().any(|m| m.path == "checkpoint/pages-1.img"));
+    assert!(detail.processes.to_string().contains("redis-server"), "{}", detail.processes);
+    assert_eq!(detail.warnings, Vec::<String>::new());
+}
