@@ -1,16 +1,19 @@
 //! Every archive that must be refused is, for the reason that it was made for.
 
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
 use pagevault_archive::{Limits, read_checkpoint};
-use pagevault_testkit::{Flavour, Tarball, hostile_cases};
+use pagevault_testkit::{Flavour, HostileCase, Tarball, hostile_cases};
+
+/// Made once: one of them takes a while.
+static CASES: LazyLock<Vec<HostileCase>> = LazyLock::new(hostile_cases);
 
 #[test]
 fn hostile_archives_are_refused() {
-    let cases = hostile_cases();
-    assert!(cases.len() > 150, "{} cases", cases.len());
+    assert!(CASES.len() > 150, "{} cases", CASES.len());
     let mut wrong = Vec::new();
-    for case in &cases {
+    for case in CASES.iter() {
         match read_checkpoint(&*case.bytes, &Limits::default()) {
             Ok(_) => wrong.push(format!("{}: accepted", case.name)),
             Err(error) if error.to_string().contains(case.expect) => {}
@@ -22,7 +25,7 @@ fn hostile_archives_are_refused() {
 
 #[test]
 fn messages_are_short_printable_and_in_one_line() {
-    for case in hostile_cases() {
+    for case in CASES.iter() {
         let message = read_checkpoint(&*case.bytes, &Limits::default()).unwrap_err().to_string();
         assert!(message.chars().count() < 600, "{}: {message}", case.name);
         assert!(!message.chars().any(char::is_control), "{}: {message:?}", case.name);
@@ -32,9 +35,8 @@ fn messages_are_short_printable_and_in_one_line() {
 
 #[test]
 fn cases_have_names_of_their_own() {
-    let cases = hostile_cases();
-    let names = cases.iter().map(|case| case.name).collect::<BTreeSet<_>>();
-    assert_eq!(names.len(), cases.len());
+    let names = CASES.iter().map(|case| case.name).collect::<BTreeSet<_>>();
+    assert_eq!(names.len(), CASES.len());
 }
 
 #[test]
