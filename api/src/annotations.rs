@@ -30,8 +30,8 @@ pub mod criu {
     pub const ROOTFS_IMAGE_ID: &str = "org.criu.checkpoint.rootfsImageID";
     /// OCI runtime of the container: `runc`, `crun`.
     pub const RUNTIME_NAME: &str = "org.criu.checkpoint.runtime.name";
-    /// Version of CRIU's image format (`inventory.img`).
-    pub const CRIU_VERSION: &str = "org.criu.checkpoint.criu.version";
+    /// Name of that image, unprocessed.
+    pub const RAW_IMAGE_NAME: &str = "org.criu.checkpoint.rawImageName";
     /// Architecture of the node, as Go names it.
     pub const HOST_ARCH: &str = "org.criu.checkpoint.host.arch";
 }

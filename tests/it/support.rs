@@ -62,8 +62,8 @@ impl Vault {
         let json = String::from_utf8(manifest.bytes.to_vec()).unwrap();
         let layers = json.split("\"layers\"").nth(1).unwrap();
         let digest = layers.split("\"digest\":\"").nth(1).unwrap().split('"').next().unwrap();
-        let blob = self.registry.blob(&reference.repository, &digest.parse().unwrap());
-        let blob = blob.await.unwrap();
+        let digest = digest.parse().unwrap();
+        let blob = self.registry.blob(&reference.repository, &digest).await.unwrap();
         let parts = blob.stream(0..blob.bytes);
         let parts: Vec<Bytes> = parts.try_collect().await.unwrap();
         parts.concat()

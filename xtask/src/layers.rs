@@ -31,7 +31,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("pagevault-objects", &[], &["axum", "clap", "oci-spec", "tar", "zstd"], "stores bytes under names and knows no format"),
     layer("pagevault-pagestore", &["pagevault-objects"], &["axum", "hyper", "reqwest", "clap", "oci-spec"], "pages and recipes; images and HTTP are others' business"),
     layer("pagevault-catalog", &["pagevault-api", "pagevault-objects"], &["axum", "hyper", "reqwest", "clap"], "names over objects; no HTTP"),
-    layer("pagevault-builder", &["pagevault-api", "pagevault-archive", "pagevault-criu"], &["axum", "hyper", "reqwest", "tokio", "rusqlite"], "checkpoint to image in one pass; no HTTP, no storage"),
+    layer("pagevault-builder", &["pagevault-api", "pagevault-archive"], &["axum", "hyper", "reqwest", "tokio", "rusqlite"], "checkpoint to image in one pass; no HTTP, no storage"),
     layer("pagevault-registry", &["pagevault-api", "pagevault-archive", "pagevault-builder", "pagevault-catalog", "pagevault-criu", "pagevault-objects", "pagevault-pagestore"], &["axum", "hyper", "reqwest", "clap"], "the use cases, the same for HTTP, CLI and tests"),
     layer("pagevault-server", &["pagevault-api", "pagevault-registry"], &["kube", "clap", "rusqlite"], "HTTP over the use cases; reaches storage through them only"),
     layer("pagevault-client", &["pagevault-api", "pagevault-archive", "pagevault-criu"], &["axum", "hyper", "tower-http", "rusqlite", "clap"], "goes to nodes: no server code in it"),

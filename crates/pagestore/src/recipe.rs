@@ -310,7 +310,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_damaged() {
-        let cases: [(&str, fn(&mut Recipe)); 5] = [
+        type Change = fn(&mut Recipe);
+        let cases: [(&str, Change); 5] = [
             ("gap", |r| r.extents[1].offset += 1),
             ("length", |r| r.bytes += 1),
             ("object", |r| r.extents[0].segments[0].object = 1),

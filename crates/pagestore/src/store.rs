@@ -134,10 +134,8 @@ pub(crate) fn recipe_key(id: &RecipeId) -> Result<Key> {
     Ok(Key::new(format!("recipes/{}/{}", id.0.get(..2).unwrap_or("xx"), id.0))?)
 }
 
-/// Key of the tombstone of a data object.
-pub(crate) fn tombstone_key(id: &str) -> Result<Key> {
-    Ok(Key::new(format!("tombstones/{id}"))?)
-}
+/// Where tombstones are: `tombstones/<data object>`.
+pub(crate) const TOMBSTONES: &str = "tombstones/";
 
 /// Runs work that takes more than a moment off the async threads.
 pub(crate) async fn offload<T, F>(work: F) -> Result<T>

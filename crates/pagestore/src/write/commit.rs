@@ -7,7 +7,7 @@ use pagevault_objects::{ErrorKind, Precondition};
 
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment, State};
-use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key, tombstone_key};
+use crate::store::{PageStore, RecipeId, TOMBSTONES, data_key, fresh_name, recipe_key};
 use crate::write::{Committed, LayerWriter, WriteStats};
 use crate::{Result, SEGMENT_MAX};
 
@@ -97,11 +97,10 @@ impl PageStore {
 
     /// Objects that have a tombstone.
     async fn condemned(&self) -> Result<HashSet<String>> {
-        let prefix = tombstone_key("")?;
         let mut all = HashSet::new();
         let mut after = None;
         loop {
-            let page = self.objects.list(prefix.as_str(), after.as_ref(), 1000).await?;
+            let page = self.objects.list(TOMBSTONES, after.as_ref(), 1000).await?;
             let name =
                 |m: &pagevault_objects::Meta| m.key.as_str().rsplit('/').next().map(str::to_owned);
             all.extend(page.objects.iter().filter_map(name));

@@ -50,7 +50,6 @@ impl Finish {
         let source = ImageSource {
             identity: &checkpoint.identity,
             architecture: self.architecture(),
-            criu_version: None,
             layer: &self.layer,
             layer_bytes: self.ingested.checkpoint.total_bytes,
         };
