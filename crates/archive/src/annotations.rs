@@ -1,4 +1,8 @@
-//! Keys in `spec.dump` and `status.dump` that say whose container it is.
+//! Keys in `spec.dump` and `status.dump` that say whose container it is, and how their values are written.
+
+use std::collections::BTreeMap;
+
+use crate::error::{ArchiveError, shown};
 
 /// podman and CRI-O name themselves here; containerd does not.
 pub(crate) const MANAGER: &str = "io.container.manager";
@@ -31,4 +35,61 @@ pub(crate) mod kubelet {
     pub(crate) const POD: &str = "io.kubernetes.pod.name";
     pub(crate) const NAMESPACE: &str = "io.kubernetes.pod.namespace";
     pub(crate) const UID: &str = "io.kubernetes.pod.uid";
+}
+
+/// A JSON object in an annotation of CRI-O, as strings; what is not a string is left out.
+pub(crate) fn nested(
+    key: &'static str,
+    text: &str,
+) -> Result<BTreeMap<String, String>, ArchiveError> {
+    let object: Option<BTreeMap<String, serde_json::Value>> =
+        serde_json::from_str(text).map_err(|error| ArchiveError::BadMetadata {
+            name: format!("spec.dump annotation {key}"),
+            reason: shown(error.to_string().as_bytes()),
+        })?;
+    let strings = object.unwrap_or_default().into_iter().filter_map(|(key, value)| match value {
+        serde_json::Value::String(text) => Some((key, text)),
+        serde_json::Value::Null => None,
+        _ => Some((key, String::new())),
+    });
+    Ok(strings.collect())
+}
+
+/// The digest of `NAME@DIGEST`. One that is malformed is returned too, for the syntax check to name it.
+pub(crate) fn digest_of(reference: &str) -> Option<String> {
+    reference.split_once('@').map(|(_, digest)| digest.to_owned())
+}
+
+/// Of several `NAME@DIGEST`, that of the image's own repository, else the first.
+pub(crate) fn repo_digest(list: &str, image_name: &str) -> Option<String> {
+    let name = image_name.split_once('@').map_or(image_name, |(name, _)| name);
+    // A colon after the last slash begins a tag, one before it a port.
+    let last = name.rsplit('/').next().unwrap_or(name);
+    let repository = match last.split_once(':') {
+        Some((_, tag)) => name.strip_suffix(tag).and_then(|name| name.strip_suffix(':')),
+        None => Some(name),
+    };
+    let pairs = || list.split([',', ' ']).filter_map(|item| item.split_once('@'));
+    let own = pairs().find(|(name, _)| Some(*name) == repository);
+    own.or_else(|| pairs().next()).map(|(_, digest)| digest.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_of_the_own_repository_comes_first() {
+        let list = "mirror.example/base/redis@sha256:aa,host:5000/base/redis@sha256:bb";
+        let cases = [
+            ("host:5000/base/redis:1", Some("sha256:bb")),
+            ("host:5000/base/redis", Some("sha256:bb")),
+            ("mirror.example/base/redis:1", Some("sha256:aa")),
+            ("elsewhere/redis:1", Some("sha256:aa")),
+        ];
+        for (image, expected) in cases {
+            assert_eq!(repo_digest(list, image).as_deref(), expected, "{image}");
+        }
+        assert_eq!(repo_digest("", "a"), None);
+    }
 }

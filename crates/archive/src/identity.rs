@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::annotations::{MANAGER, containerd, crio, kubelet};
+use crate::annotations::{MANAGER, containerd, crio, digest_of, kubelet, nested, repo_digest};
 use crate::error::{ArchiveError, shown};
 use crate::metadata::{ConfigDump, SpecDump, StatusDump};
 use crate::syntax;
@@ -243,43 +243,6 @@ fn common(engine: Engine, sources: &Sources<'_>) -> Result<Identity, ArchiveErro
 fn seconds(since_1970: u64) -> Result<Timestamp, ArchiveError> {
     let time = i64::try_from(since_1970).ok().and_then(|s| Timestamp::from_second(s).ok());
     time.ok_or_else(|| bad("checkpoint time", &since_1970.to_string()))
-}
-
-/// A JSON object in an annotation of CRI-O, as strings; what is not a string is left out.
-pub(crate) fn nested(
-    key: &'static str,
-    text: &str,
-) -> Result<BTreeMap<String, String>, ArchiveError> {
-    let object: Option<BTreeMap<String, serde_json::Value>> =
-        serde_json::from_str(text).map_err(|error| ArchiveError::BadMetadata {
-            name: format!("spec.dump annotation {key}"),
-            reason: shown(error.to_string().as_bytes()),
-        })?;
-    let strings = object.unwrap_or_default().into_iter().filter_map(|(key, value)| match value {
-        serde_json::Value::String(text) => Some((key, text)),
-        serde_json::Value::Null => None,
-        _ => Some((key, String::new())),
-    });
-    Ok(strings.collect())
-}
-
-/// The digest of `NAME@DIGEST`. One that is malformed is returned too, for the syntax check to name it.
-fn digest_of(reference: &str) -> Option<String> {
-    reference.split_once('@').map(|(_, digest)| digest.to_owned())
-}
-
-/// Of several `NAME@DIGEST`, that of the image's own repository, else the first.
-fn repo_digest(list: &str, image_name: &str) -> Option<String> {
-    let name = image_name.split_once('@').map_or(image_name, |(name, _)| name);
-    // A colon after the last slash begins a tag, one before it a port.
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let repository = match last.split_once(':') {
-        Some((_, tag)) => name.strip_suffix(tag).and_then(|name| name.strip_suffix(':')),
-        None => Some(name),
-    };
-    let pairs = || list.split([',', ' ']).filter_map(|item| item.split_once('@'));
-    let own = pairs().find(|(name, _)| Some(*name) == repository);
-    own.or_else(|| pairs().next()).map(|(_, digest)| digest.to_owned())
 }
 
 fn required(

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::annotations::{CDI_PREFIX, crio};
+use crate::annotations::{CDI_PREFIX, crio, nested};
 use crate::error::{ArchiveError, shown};
-use crate::identity::nested;
 use crate::json;
 use crate::metadata::{BindMount, SpecDump, StatusDump};
 use crate::syntax::is_canonical_path;
