@@ -24,6 +24,7 @@ mod areas;
 mod budget;
 mod core;
 mod error;
+mod file_messages;
 mod files;
 mod image;
 mod inventory;
@@ -44,10 +45,11 @@ mod warnings;
 
 pub use crate::core::{CoreEntry, Credentials, Ids, TaskCore, TaskState, ThreadCore, architecture};
 pub use error::{CriuError, Problem, Result};
-pub use files::{
-    FdInfo, FileEntry, FileKind, FileTable, InetSocket, NetlinkSocket, PacketSocket, Pipe,
-    RegularFile, UnixSocket, read_fdinfo,
+pub use file_messages::{
+    FdInfo, Fifo, FileEntry, InetSocket, NetlinkSocket, PacketSocket, Pipe, RegularFile, Tty,
+    UnixSocket,
 };
+pub use files::{FileKind, FileTable, read_fdinfo};
 pub use image::{Entries, entries};
 pub use inventory::{Inventory, InventorySummary, Plugins};
 pub use magic::{ImageKind, identify};

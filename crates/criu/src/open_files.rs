@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::budget::Budget;
-use crate::files::{FdInfo, FileEntry, FileKind, FileTable};
+use crate::file_messages::{FdInfo, FileEntry};
+use crate::files::{FileKind, FileTable};
 use crate::report::{OpenFile, Socket, TcpConnection};
 use crate::socket::{is_connection, socket};
 use crate::tables::access;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::files::{FileEntry, InetSocket, NetlinkSocket, PacketSocket, UnixSocket};
+use crate::file_messages::{FileEntry, InetSocket, NetlinkSocket, PacketSocket, UnixSocket};
 use crate::limits::NAME_BYTES_MAX;
 use crate::report::Socket;
 use crate::tables::{protocol, socket_state, socket_type};
