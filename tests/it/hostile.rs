@@ -23,7 +23,12 @@ async fn each_is_refused_with_its_reason_and_leaves_nothing_behind() {
             error.kind()
         );
         let message = error.to_string();
-        assert!(message.contains(case.expect), "{}: {message:?} says nothing of {:?}", case.name, case.expect);
+        assert!(
+            message.contains(case.expect),
+            "{}: {message:?} says nothing of {:?}",
+            case.name,
+            case.expect
+        );
         assert!(!message.chars().any(char::is_control), "{}: {message:?}", case.name);
         assert_eq!(vault.leftovers(), Vec::<std::path::PathBuf>::new(), "{}", case.name);
     }
@@ -39,4 +44,18 @@ async fn real_archives_cut_anywhere_are_refused() {
         assert_eq!(error.kind(), Kind::Archive, "cut at {cut}: {error}");
         assert_eq!(vault.leftovers(), Vec::<std::path::PathBuf>::new());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bomb_is_refused_before_it_fills_the_disk() {
+    let vault = Vault::new().await;
+    let mut bomb = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    let zeros = vec![0; 1 << 20];
+    for _ in 0..1100 {
+        std::io::Write::write_all(&mut bomb, &zeros).unwrap();
+    }
+    let bomb = bomb.finish().unwrap();
+    let error = vault.push(&bomb).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::TooLarge, "{error}");
+    assert_eq!(vault.leftovers(), Vec::<std::path::PathBuf>::new());
 }

@@ -57,7 +57,8 @@ async fn later_checkpoints_cost_little_and_latest_follows_time() {
     assert_eq!(repository, "shop/cart-7d9f-0/redis");
     assert_eq!(vault.pull_tag(repository, "latest").await, newest);
     // An older one pushed late does not move `latest` back.
-    let options = PushOptions { reference: Some("other/place:x".parse().unwrap()), ..Default::default() };
+    let options =
+        PushOptions { reference: Some("other/place:x".parse().unwrap()), ..Default::default() };
     vault.push_as(&fixtures[0].tar, options).await.unwrap();
     vault.push(&fixtures[0].tar).await.unwrap();
     assert_eq!(vault.pull_tag(repository, "latest").await, newest);

@@ -200,9 +200,15 @@ fn lock(session: &Session) -> Result<tokio::sync::MutexGuard<'_, Work>> {
     })
 }
 
+/// From this size on, what unpacks to far more than arrived is taken for a bomb. Memory of real
+/// processes shrinks to a hundredth at the best.
+const BOMB_FROM: u64 = 1 << 30;
+const BOMB_RATIO: u64 = 1000;
+
 /// Unpacks an upload into a file that has no name once it is open.
 fn unpack(file: &File, path: &Path, most: u64) -> Result<(File, u64, String)> {
     let fail = |e| spool_error("unpacking an upload", e);
+    let arrived = file.metadata().map_err(fail)?.len();
     let mut reader = file.try_clone().map_err(fail)?;
     io::Seek::rewind(&mut reader).map_err(fail)?;
     let (_, mut reader) = decode::open(reader).map_err(archive_error)?;
@@ -219,6 +225,12 @@ fn unpack(file: &File, path: &Path, most: u64) -> Result<(File, u64, String)> {
             Err(e) => return Err(archive_error(e.into())),
         };
         bytes += len as u64;
+        if bytes > BOMB_FROM && bytes / BOMB_RATIO > arrived {
+            return Err(RegistryError::new(
+                Kind::TooLarge,
+                format!("the archive unpacks to more than {BOMB_RATIO} times its size: refused"),
+            ));
+        }
         if bytes > most {
             return Err(RegistryError::new(
                 Kind::Full,
