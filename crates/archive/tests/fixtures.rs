@@ -1,5 +1,7 @@
 //! What real checkpoints of each engine hold, exactly.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::io::Read as _;

@@ -1,5 +1,7 @@
 //! Each limit, hit from below and from above; and archives that are unusual and fine.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::io::{self, Read};
 
 use pagevault_archive::{
@@ -141,7 +143,7 @@ fn sizes_past_eight_gib_as_go_writes_them() {
             assert_eq!((member.size, member.data_offset), (size, headers * 512));
             match scanner.finish() {
                 Ok(scanned) => {
-                    assert_eq!((scanned.tail_offset, whole), (headers * 512 + size, true))
+                    assert_eq!((scanned.tail_offset, whole), (headers * 512 + size, true));
                 }
                 Err(error) => assert!(!whole && error.kind() == ErrorKind::Truncated, "{error}"),
             }

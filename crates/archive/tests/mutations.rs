@@ -1,5 +1,7 @@
 //! Nothing that comes in makes the reader panic, and what it accepts it accepts whole.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 mod common;
 
 use std::sync::OnceLock;
