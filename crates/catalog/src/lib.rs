@@ -42,9 +42,9 @@ impl Catalog {
         let (view, fresh) = View::open(folder.join("view.sqlite")).await?;
         let catalog = Self { store, view };
         if fresh {
-            catalog.rebuild().await?
+            catalog.rebuild().await?;
         } else {
-            catalog.catch_up().await?
+            catalog.catch_up().await?;
         }
         Ok(catalog)
     }
