@@ -1,1 +1,51 @@
-fn main() {}
+//! `pagevault`: the registry, and the commands that talk to it.
+
+mod args;
+mod commands;
+mod config;
+mod demo;
+mod failure;
+mod paths;
+mod progress;
+mod signals;
+mod text;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use failure::Failed;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.command.is_json();
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => Failed::from(error).report(json),
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    if let Command::Completion(args) = &command {
+        return commands::completion::run(args);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(run(command));
+    // A read from a terminal that nobody ends must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => commands::serve::run(args).await,
+        Command::Push(args) => commands::push::run(args).await,
+        Command::Pull(args) => commands::pull::run(args).await,
+        Command::Ls(args) => commands::ls::run(args).await,
+        Command::Inspect(args) => commands::inspect::run(args).await,
+        Command::Stats(args) => commands::stats::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Completion(args) => commands::completion::run(&args),
+    }
+}

@@ -58,8 +58,7 @@ impl Client {
 
     /// One checkpoint with all that is known of it.
     pub async fn get(&self, reference: &Reference) -> Result<CheckpointDetail> {
-        let reference = reference.to_string();
-        let url = self.url(["api", "v1", "checkpoints"].into_iter().chain(reference.split('/')));
+        let url = self.url(["api", "v1", "checkpoints", &reference.to_string()]);
         self.json(self.http.get(url)).await
     }
 

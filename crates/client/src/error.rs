@@ -109,7 +109,9 @@ impl ClientError {
             Self::Protocol { .. } => "is it a Pagevault server, of a version like this one?".into(),
             Self::Exists { .. } => "--force replaces it".into(),
             Self::FileChanged { .. } => "push it when whoever writes it is done".into(),
-            Self::Mismatch { .. } => "try again; if it stays, the network or a disk is at fault".into(),
+            Self::Mismatch { .. } => {
+                "try again; if it stays, the network or a disk is at fault".into()
+            }
             Self::Archive(_) | Self::Invalid(_) | Self::Io { .. } => return None,
         })
     }

@@ -61,7 +61,11 @@ impl Client {
     /// Sends a request; anything but success is an error.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|e| self.transport(&e))?;
-        if response.status().is_success() { Ok(response) } else { Err(self.refused(response).await) }
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(self.refused(response).await)
+        }
     }
 
     /// The same, and reads the JSON of the answer.

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use pagevault_archive::{ArchiveError, Checkpoint, Limits, Outer, Streamed, decode, read_plain};
 use pagevault_api::Digest;
+use pagevault_archive::{ArchiveError, Checkpoint, Limits, Outer, Streamed, decode, read_plain};
 use sha2::{Digest as _, Sha256};
 
 use crate::{ClientError, Result};

@@ -3,11 +3,11 @@
 mod sink;
 mod target;
 
+use oci_spec::image::ImageManifest;
+use pagevault_api::Digest;
 use pagevault_api::headers::DOCKER_CONTENT_DIGEST;
 use pagevault_api::media_types::{DOCKER_MANIFEST, OCI_MANIFEST};
 use pagevault_api::reference::{Reference, Selector};
-use pagevault_api::Digest;
-use oci_spec::image::ImageManifest;
 use reqwest::{Response, StatusCode, header};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -100,7 +100,8 @@ impl Client {
             Selector::Tag(_) => stated,
         };
         // Digests by other functions than sha256 are legal, and not ours.
-        if let Some(asked) = asked.filter(|asked| asked.starts_with("sha256:") && *asked != arrived) {
+        if let Some(asked) = asked.filter(|asked| asked.starts_with("sha256:") && *asked != arrived)
+        {
             let what = format!("manifest {asked} has arrived as {arrived}");
             return Err(ClientError::Mismatch { what });
         }
@@ -117,8 +118,7 @@ impl Client {
                 "this is an image of {layers} layers, not a checkpoint, which has one"
             )));
         };
-        let manifest =
-            digest.parse().map_err(|e| odd(format!("digest {digest}: {e}")))?;
+        let manifest = digest.parse().map_err(|e| odd(format!("digest {digest}: {e}")))?;
         Ok(Layer { manifest, digest: layer.digest().clone(), bytes: layer.size() })
     }
 

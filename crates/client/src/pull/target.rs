@@ -70,7 +70,8 @@ impl Target {
                 Ok(Box::new(temporary.as_file().try_clone().map_err(writing)?))
             }
             Self::Stream(writer) => {
-                let writer = writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                let writer =
+                    writer.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 writer.ok_or_else(|| ClientError::Invalid("a stream is written once".to_owned()))
             }
         }
@@ -90,8 +91,7 @@ impl Target {
 fn name(temporary: NamedTempFile, path: PathBuf, force: bool) -> Result<()> {
     let writing = || ClientError::io(format!("writing {}", path.display()));
     File::sync_all(temporary.as_file()).map_err(writing())?;
-    let named =
-        if force { temporary.persist(&path) } else { temporary.persist_noclobber(&path) };
+    let named = if force { temporary.persist(&path) } else { temporary.persist_noclobber(&path) };
     match named {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -13,7 +13,7 @@ use pagevault_archive::{ArchiveError, Limits, MemberKind, Scanner, Source};
 use super::file::SourceFile;
 
 /// Bytes of all members together. A checkpoint with larger page maps goes without a hint.
-const HINT_BYTES_MAX: u64 = 4 << 20;
+const HINT_BYTES_MAX: u64 = 8 << 20;
 const METADATA: [&str; 3] = ["config.dump", "spec.dump", "status.dump"];
 const IMAGES: [&str; 2] = ["inventory.img", "pstree.img"];
 const IMAGE_FAMILIES: [&str; 3] = ["core-", "mm-", "pagemap-"];

@@ -190,8 +190,7 @@ impl<'a> FilePush<'a> {
         self.catch_up(self.file.bytes()).await?;
         self.file.check()?;
         self.progress.storing();
-        let commit =
-            CommitUpload { bytes: self.file.bytes(), sha256: Some(self.hash.sha256()) };
+        let commit = CommitUpload { bytes: self.file.bytes(), sha256: Some(self.hash.sha256()) };
         let pushed = self.client.commit_upload(id, &commit).await?;
         Ok(Step::Done(Box::new(pushed)))
     }

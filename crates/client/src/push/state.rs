@@ -39,8 +39,12 @@ impl State {
             let mut hash = Sha256::new();
             let options = serde_json::to_string(options).ok()?;
             let stamp = format!("{:?}", file.stamp);
-            let parts =
-                [server.as_bytes(), file.path.as_os_str().as_bytes(), stamp.as_bytes(), options.as_bytes()];
+            let parts = [
+                server.as_bytes(),
+                file.path.as_os_str().as_bytes(),
+                stamp.as_bytes(),
+                options.as_bytes(),
+            ];
             for part in parts {
                 hash.update((part.len() as u64).to_le_bytes());
                 hash.update(part);
@@ -60,7 +64,8 @@ impl State {
         let Some(path) = &self.path else { return };
         let saved = Saved { upload: upload.to_owned() };
         // Without it the push works just as well, once.
-        let _ = serde_json::to_vec(&saved).map_err(io::Error::from).and_then(|json| write(path, &json));
+        let _ =
+            serde_json::to_vec(&saved).map_err(io::Error::from).and_then(|json| write(path, &json));
     }
 
     pub(crate) fn forget(&self) {

@@ -1,0 +1,269 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use pagevault_api::reference::Reference;
+use pagevault_client::{Client, ClientSettings};
+use pagevault_server::ByteSize;
+
+/// A registry for container checkpoints.
+///
+/// A checkpoint tar of podman, containerd or CRI-O goes in; an image comes out that they restore by
+/// reference. Memory pages are stored once.
+#[derive(Debug, Parser)]
+#[command(name = "pagevault", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the registry
+    Serve(ServeArgs),
+    /// Push a checkpoint
+    Push(PushArgs),
+    /// Pull a checkpoint back as the file that was pushed
+    Pull(PullArgs),
+    /// List checkpoints, newest first
+    Ls(LsArgs),
+    /// Show what is in a checkpoint: a reference on the server, or a file here
+    Inspect(InspectArgs),
+    /// Show what the registry holds and what that takes
+    Stats(StatsArgs),
+    /// Start a registry with real checkpoints in it, and look around
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
+}
+
+impl Command {
+    pub(crate) fn is_json(&self) -> bool {
+        match self {
+            Self::Push(PushArgs { json, .. })
+            | Self::Ls(LsArgs { json, .. })
+            | Self::Inspect(InspectArgs { json, .. })
+            | Self::Stats(StatsArgs { json, .. }) => *json,
+            _ => false,
+        }
+    }
+}
+
+/// Where the server is.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Address of the server
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PAGEVAULT_SERVER",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:5000"
+    )]
+    server: String,
+}
+
+impl ServerArgs {
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        Ok(Client::new(&self.server, ClientSettings::default())?)
+    }
+}
+
+/// Each setting by flag, environment, file or default, in this order.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Address to listen on [default: 127.0.0.1:5000]
+    #[arg(long, value_name = "ADDRESS:PORT", env = "PAGEVAULT_LISTEN", hide_env_values = true)]
+    pub(crate) listen: Option<String>,
+    /// Folder of everything that is stored [default: /var/lib/pagevault as root, else
+    /// ~/.local/share/pagevault]
+    #[arg(long, value_name = "DIR", env = "PAGEVAULT_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+    /// Disk space that pushes leave free, such as 10GiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", env = "PAGEVAULT_RESERVE", hide_env_values = true)]
+    pub(crate) reserve: Option<ByteSize>,
+    /// Memory that one push or pull may use [default: 64MiB]
+    #[arg(long, value_name = "SIZE", env = "PAGEVAULT_WINDOW", hide_env_values = true)]
+    pub(crate) window: Option<ByteSize>,
+    /// Listen beyond this machine: whoever reaches the port reads the memory of processes
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "PAGEVAULT_INSECURE",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) insecure: Option<bool>,
+    /// File of settings, in TOML
+    #[arg(long, value_name = "FILE", env = "PAGEVAULT_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// What to log, such as info or pagevault_server=debug [default: info]
+    #[arg(long, value_name = "FILTER", env = "PAGEVAULT_LOG", hide_env_values = true)]
+    pub(crate) log: Option<String>,
+    /// Log in JSON, a line each
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "PAGEVAULT_LOG_JSON",
+        hide_env_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(crate) log_json: Option<bool>,
+}
+
+/// A push that is cut off goes on where it stopped: run it again.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// The checkpoint: a tar, plain or compressed with gzip or zstd; - reads it from stdin
+    #[arg(value_name = "TAR")]
+    pub(crate) tar: PathBuf,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Where to put it [default: <namespace>/<pod>/<container>:<time>]
+    #[arg(long = "ref", value_name = "REPO:TAG")]
+    pub(crate) reference: Option<Reference>,
+    /// What the pod belongs to, such as a Deployment: checkpoints of one workload share a history
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: Option<String>,
+    /// Node that it was taken on
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
+    /// Label, may be given many times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// Print one JSON object, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// Repository, with :TAG or @DIGEST; without either, :latest
+    #[arg(value_name = "REF")]
+    pub(crate) reference: Reference,
+    /// File to write; - writes to stdout
+    #[arg(short, long, value_name = "TAR")]
+    pub(crate) output: PathBuf,
+    /// Replace the file if it is there
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Only of this repository
+    #[arg(value_name = "REPO")]
+    pub(crate) repository: Option<String>,
+    /// Only of this namespace
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) namespace: Option<String>,
+    /// Only of this pod
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pod: Option<String>,
+    /// Only of this container
+    #[arg(long, value_name = "NAME")]
+    pub(crate) container: Option<String>,
+    /// Only of this workload
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: Option<String>,
+    /// Only with this label, may be given many times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    pub(crate) labels: Vec<(String, String)>,
+    /// At most so many
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    pub(crate) limit: usize,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object, {"items": […]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// Reference on the server, or path of a tar here
+    #[arg(value_name = "REF|FILE")]
+    pub(crate) what: PathBuf,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object, with all that is known
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// End when all is shown, instead of serving until Ctrl-C
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// Address to listen on [default: 127.0.0.1:5000, or another port if that is taken]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// Folder of the registry, which stays [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("not of the form KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn help_of_each_command() {
+        let mut cli = Cli::command().term_width(100);
+        cli.build();
+        let mut pages = vec![cli.render_long_help().to_string()];
+        pages.extend(cli.get_subcommands_mut().map(|c| c.render_long_help().to_string()));
+        insta::assert_snapshot!(pages.join("\n----\n\n"));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for line in [
+            "pagevault",
+            "pagevault push",
+            "pagevault push x --label =v",
+            "pagevault push x --label k",
+            "pagevault push x --ref A:b",
+            "pagevault pull a/b",
+            "pagevault pull a//b -o x",
+            "pagevault serve --reserve many",
+            "pagevault serve --insecure=perhaps",
+        ] {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! One file a command.
+
+pub(crate) mod completion;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod pull;
+pub(crate) mod push;
+pub(crate) mod serve;
+pub(crate) mod stats;
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Writes to stdout at once, so that a reader that went away is seen.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// One JSON value on a line of its own.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print(&format!("{}\n", serde_json::to_string(value)?))?)
+}

@@ -1,0 +1,62 @@
+//! `pagevault serve`.
+
+use std::io;
+
+use anyhow::Context as _;
+use pagevault_registry::Registry;
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use super::print;
+use crate::args::ServeArgs;
+use crate::failure::Advised;
+use crate::text::escape;
+use crate::{config, signals};
+
+pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let config = config::load(args)?;
+    log(&config.log, config.log_json)?;
+    let settings = config.server;
+    let listener = listen(settings.listen).await?;
+    let data = settings.data.display().to_string();
+    let registry = Registry::open(settings.registry())
+        .await
+        .with_context(|| format!("opening the registry in {data}"))?;
+    let address = listener.local_addr()?;
+    print(&format!("pagevault listens on http://{address}, data in {}\n", escape(&data)))?;
+    let shutdown = async {
+        signals::asked_to_end().await;
+        tracing::info!("asked to end: finishing what is under way");
+    };
+    pagevault_server::serve(listener, registry.clone(), settings, shutdown).await?;
+    registry.close().await;
+    Ok(())
+}
+
+/// Binds a socket, or says who has it.
+pub(crate) async fn listen(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+    let hint = |kind| match kind {
+        io::ErrorKind::AddrInUse => "is another pagevault running? --listen takes another port",
+        io::ErrorKind::PermissionDenied => "ports below 1024 are for root: --listen takes another",
+        _ => "--listen takes an address of this machine",
+    };
+    TcpListener::bind(address).await.map_err(|error| {
+        Advised::new(format!("cannot listen on {address}: {error}"), hint(error.kind())).into()
+    })
+}
+
+fn log(filter: &str, json: bool) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Advised::usage(
+            format!("log filter {filter:?}: {error}"),
+            "it is of the form info,pagevault_server=debug",
+        )
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let set = if json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
+    };
+    set.map_err(|error| anyhow::anyhow!("setting up the log: {error}"))
+}
