@@ -1,1 +1,32 @@
-//! TODO
+//! Pagevault over HTTP: `/v2/` for OCI clients, `/api/v1` for ours, pages for people.
+//!
+//! A handler reads the request, calls one use case of the registry and writes the answer. What
+//! kind of failure becomes which status and code is one table, in `errors`.
+
+mod app;
+mod body;
+mod errors;
+mod guard;
+mod multipart;
+mod observe;
+mod query;
+mod range;
+mod reply;
+mod routes;
+mod serve;
+mod settings;
+mod size;
+
+use std::sync::Arc;
+
+use axum::Router;
+use pagevault_registry::Registry;
+
+pub use serve::{ServerError, serve};
+pub use settings::ServerSettings;
+pub use size::{ByteSize, InvalidByteSize};
+
+/// All routes over a registry, without a socket.
+pub fn router(registry: Arc<Registry>, settings: ServerSettings) -> Router {
+    routes::router(Arc::new(app::App::new(registry, settings)))
+}

@@ -1,0 +1,34 @@
+//! What handlers share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pagevault_registry::Registry;
+
+use crate::settings::ServerSettings;
+
+/// The registry, the settings, and whether the server is about to end.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) settings: ServerSettings,
+    draining: AtomicBool,
+}
+
+/// How handlers get it.
+pub(crate) type Shared = Arc<App>;
+
+impl App {
+    pub(crate) fn new(registry: Arc<Registry>, settings: ServerSettings) -> Self {
+        Self { registry, settings, draining: AtomicBool::new(false) }
+    }
+
+    /// From now on `/readyz` says no, so that balancers look elsewhere.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}

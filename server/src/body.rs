@@ -1,0 +1,249 @@
+//! Bodies: of requests on their way to a use case, and of responses that may fail in the middle.
+
+use std::io;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::http::{HeaderMap, header};
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use pagevault_registry::{RegistryError, RegistryErrorKind as Kind};
+use tokio::sync::mpsc;
+
+use crate::errors::{Failure, Handled};
+
+/// Chunks between the connection and a use case: enough to keep both busy.
+const CHUNKS_AHEAD: usize = 4;
+
+/// Bytes that a stream of a response yields.
+pub(crate) type Bits = stream::BoxStream<'static, Result<Bytes, RegistryError>>;
+
+/// Sends a body to a use case that runs to its end, also when the client goes away meanwhile: then
+/// it sees a broken body, never a short one.
+pub(crate) async fn send<T, F, W>(body: Incoming, work: W) -> Handled<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, RegistryError>> + Send + 'static,
+    W: FnOnce(pagevault_registry::Body) -> F,
+{
+    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    let chunks = stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver: mpsc::Receiver<Chunk> = receiver?;
+        match receiver.recv().await {
+            Some(Chunk::Bytes(bytes)) => Some((Ok(bytes), Some(receiver))),
+            Some(Chunk::Broken(error)) => Some((Err(error), None)),
+            Some(Chunk::End) => None,
+            None => Some((Err(broken("the client went away")), None)),
+        }
+    });
+    let task = tokio::spawn(work(chunks.boxed()));
+    pump(body, sender).await;
+    joined(task).await
+}
+
+/// Runs a use case to its end, also when the client goes away meanwhile.
+pub(crate) async fn to_the_end<T, F>(work: F) -> Handled<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, RegistryError>> + Send + 'static,
+{
+    joined(tokio::spawn(work)).await
+}
+
+async fn joined<T>(task: tokio::task::JoinHandle<Result<T, RegistryError>>) -> Handled<T> {
+    let done = task.await.unwrap_or_else(|e| {
+        Err(RegistryError::new(Kind::Internal, format!("work was cut short: {e}")))
+    });
+    done.map_err(Failure::from)
+}
+
+/// What goes from a connection to a use case. The end is said, so that it cannot be mistaken.
+enum Chunk {
+    Bytes(Bytes),
+    Broken(io::Error),
+    End,
+}
+
+/// The body of a request, and what is known of it.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    body: Body,
+    expected: Option<u64>,
+    idle: Duration,
+}
+
+impl Incoming {
+    pub(crate) fn new(body: Body, headers: &HeaderMap, idle: Duration) -> Self {
+        Self { body, expected: content_length(headers), idle }
+    }
+
+    /// Bytes that the client says it will send.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.expected
+    }
+
+    /// Another source than Content-Length says how long the body is.
+    pub(crate) fn expect(&mut self, bytes: u64) {
+        self.expected = Some(bytes);
+    }
+
+    /// True if nothing will come.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.expected == Some(0) || self.body.is_end_stream()
+    }
+
+    /// Reads all of a body that has at most `max` bytes.
+    pub(crate) async fn read(self, max: u64) -> Handled<Bytes> {
+        if self.expected.is_some_and(|bytes| bytes > max) {
+            return Err(Failure::too_large(max));
+        }
+        let mut all = BytesMut::new();
+        let mut chunks = self.body.into_data_stream();
+        while let Some(chunk) = next(&mut chunks, self.idle).await {
+            let chunk = chunk.map_err(|e| {
+                RegistryError::new(Kind::BodyBroken, "the body was cut short").caused_by(e)
+            })?;
+            all.extend_from_slice(&chunk);
+            if all.len() as u64 > max {
+                return Err(Failure::too_large(max));
+            }
+        }
+        Ok(all.freeze())
+    }
+}
+
+/// Content-Length, if there is one that can be read.
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+async fn next(
+    chunks: &mut axum::body::BodyDataStream,
+    idle: Duration,
+) -> Option<io::Result<Bytes>> {
+    match tokio::time::timeout(idle, chunks.next()).await {
+        Ok(chunk) => chunk.map(|c| c.map_err(io::Error::other)),
+        Err(_) => Some(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long"))),
+    }
+}
+
+/// Passes a body on until it ends, breaks, or is not wanted any more.
+async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) {
+    let (expected, idle) = (body.expected, body.idle);
+    let mut chunks = body.body.into_data_stream();
+    let mut received = 0u64;
+    loop {
+        let message = match next(&mut chunks, idle).await {
+            Some(Ok(bytes)) => {
+                received = received.saturating_add(bytes.len() as u64);
+                match expected.is_some_and(|expected| received > expected) {
+                    true => Chunk::Broken(broken("the body is longer than was said")),
+                    false => Chunk::Bytes(bytes),
+                }
+            }
+            Some(Err(error)) => Chunk::Broken(error),
+            None if expected.is_some_and(|expected| received < expected) => {
+                Chunk::Broken(broken("the body is shorter than was said"))
+            }
+            None => Chunk::End,
+        };
+        let last = !matches!(message, Chunk::Bytes(_));
+        if to.send(message).await.is_err() || last {
+            return;
+        }
+    }
+}
+
+fn broken(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, what)
+}
+
+/// Makes a body of a stream. Its first part is awaited: damage that shows at once is an error of
+/// the request. Damage further on ends the connection short of its Content-Length.
+pub(crate) async fn outgoing(mut bits: Bits) -> Handled<Body> {
+    match bits.next().await {
+        None => Ok(Body::empty()),
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(first)) => {
+            let rest = bits.inspect_err(|error| {
+                tracing::error!(error.kind = ?error.kind(), "response cut short: {error}");
+            });
+            Ok(Body::from_stream(stream::iter([Ok(first)]).chain(rest)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(5);
+
+    fn incoming(parts: Vec<io::Result<&'static str>>, length: Option<&str>) -> Incoming {
+        let body = Body::from_stream(stream::iter(parts));
+        let mut headers = HeaderMap::new();
+        if let Some(length) = length {
+            headers.insert(header::CONTENT_LENGTH, length.parse().unwrap());
+        }
+        Incoming::new(body, &headers, IDLE)
+    }
+
+    /// What a use case sees of a body: its bytes, and whether it ended well.
+    async fn seen(body: Incoming) -> (Vec<u8>, bool) {
+        let collect = |mut body: pagevault_registry::Body| async move {
+            let mut bytes = Vec::new();
+            while let Some(chunk) = body.next().await {
+                match chunk {
+                    Ok(chunk) => bytes.extend_from_slice(&chunk),
+                    Err(_) => return Ok((bytes, false)),
+                }
+            }
+            Ok((bytes, true))
+        };
+        send(body, collect).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_a_whole_body_ends_well() {
+        assert_eq!(seen(incoming(vec![Ok("ab"), Ok("c")], None)).await, (b"abc".to_vec(), true));
+        assert_eq!(seen(incoming(vec![Ok("ab")], Some("2"))).await, (b"ab".to_vec(), true));
+        assert!(!seen(incoming(vec![Ok("ab")], Some("3"))).await.1);
+        assert!(!seen(incoming(vec![Ok("ab")], Some("1"))).await.1);
+        assert!(!seen(incoming(vec![Ok("ab"), Err(broken("x"))], None)).await.1);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_goes_away_leaves_a_broken_body() {
+        let (told, tell) = tokio::sync::oneshot::channel();
+        let endless =
+            Body::from_stream(stream::iter([Ok::<_, io::Error>("ab")]).chain(stream::pending()));
+        let body = Incoming::new(endless, &HeaderMap::new(), IDLE);
+        let request = tokio::spawn(send(body, move |mut body| async move {
+            assert_eq!(body.next().await.unwrap().unwrap(), "ab");
+            let _ = told.send(body.next().await.unwrap().is_err());
+            Ok(())
+        }));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        request.abort();
+        assert!(tell.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn bounded_bodies() {
+        let read = |parts, length, max| incoming(parts, length).read(max);
+        assert_eq!(read(vec![Ok("abc")], None, 3).await.unwrap(), "abc");
+        assert!(read(vec![Ok("abcd")], None, 3).await.is_err());
+        assert!(read(vec![], Some("4"), 3).await.is_err());
+        assert!(read(vec![Ok("a"), Err(broken("x"))], None, 3).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn damage_at_once_is_an_error_of_the_request() {
+        let damaged = || Err(RegistryError::new(Kind::Damaged, "bad block"));
+        assert!(outgoing(stream::iter([damaged()]).boxed()).await.is_err());
+        let late = stream::iter([Ok(Bytes::from_static(b"a")), damaged()]).boxed();
+        let mut parts = outgoing(late).await.unwrap().into_data_stream();
+        assert_eq!(parts.next().await.unwrap().unwrap(), "a");
+        assert!(parts.next().await.unwrap().is_err());
+    }
+}

@@ -1,0 +1,53 @@
+//! All routes. Read this as the table of contents.
+
+mod native;
+mod oci;
+mod ops;
+mod pages;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::get;
+use pagevault_api::oci_error::OciErrorCode;
+
+use crate::app::Shared;
+use crate::errors::Failure;
+use crate::guard::guard;
+use crate::observe::observe;
+
+/// The routes, guarded and observed.
+pub(crate) fn router(app: Shared) -> Router {
+    let guarded = Router::new()
+        .merge(oci::router())
+        .nest("/api/v1", native::router())
+        .route("/", get(pages::start))
+        .route("/style.css", get(pages::style))
+        .fallback(unknown)
+        .method_not_allowed_fallback(not_allowed)
+        .layer(from_fn_with_state(Arc::clone(&app), guard));
+    // Probes come by whatever name the prober has.
+    Router::new()
+        .route("/healthz", get(ops::healthz))
+        .route("/readyz", get(ops::readyz))
+        .merge(guarded)
+        .layer(from_fn(observe))
+        .with_state(app)
+}
+
+async fn unknown() -> Response {
+    Failure::new(StatusCode::NOT_FOUND, OciErrorCode::Unsupported, "there is nothing at this path")
+        .into_problem()
+}
+
+async fn not_allowed() -> Response {
+    Failure::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        OciErrorCode::Unsupported,
+        "this method means nothing at this path; see the Allow header",
+    )
+    .into_problem()
+}

@@ -1,0 +1,48 @@
+//! `/api/v1`: what Pagevault's own clients use.
+
+mod checkpoints;
+mod stats;
+mod uploads;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use pagevault_api::checkpoint::Pushed;
+
+use crate::app::Shared;
+use crate::errors::{Failure, Handled};
+use crate::query::encode;
+use crate::reply::set;
+
+/// The routes, below `/api/v1`.
+pub(crate) fn router() -> Router<Shared> {
+    Router::new()
+        .route("/checkpoints", get(checkpoints::list).post(checkpoints::push))
+        .route("/checkpoints/{reference}", get(checkpoints::show))
+        .route("/uploads", post(uploads::open))
+        .route("/uploads/{id}", get(uploads::state).patch(uploads::append).delete(uploads::cancel))
+        .route("/uploads/{id}/commit", post(uploads::commit))
+        .route("/stats", get(stats::totals))
+}
+
+/// The response of a handler.
+fn respond(handled: Handled) -> Response {
+    handled.unwrap_or_else(Failure::into_problem)
+}
+
+/// The answer to a push: 201 for a new checkpoint, 200 for one that was there.
+fn pushed(pushed: Pushed) -> Response {
+    let status = if pushed.created { StatusCode::CREATED } else { StatusCode::OK };
+    let location = format!("/api/v1/checkpoints/{}", encode(&pushed.reference.to_string()));
+    let mut response = (status, axum::Json(pushed)).into_response();
+    set(&mut response, "location", location);
+    response
+}
+
+/// Reads JSON. A body of nothing is an object of nothing.
+fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Handled<T> {
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    serde_json::from_slice(bytes)
+        .map_err(|e| Failure::invalid(format!("the body cannot be read as JSON: {e}")))
+}

@@ -1,0 +1,114 @@
+//! Connections: accepted, limited, and brought to an end.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use pagevault_registry::Registry;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::app::App;
+use crate::routes;
+use crate::settings::ServerSettings;
+
+/// Bytes of a request's headers. A request for 1,024 ranges of a large blob has about 25 KB.
+const HEADERS_MAX: usize = 128 << 10;
+
+/// Bytes that are read from a connection at once, at most.
+const READ_MAX: usize = 512 << 10;
+
+/// Why the server could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The listener has no address.
+    #[error("the listening socket: {0}")]
+    Listener(#[source] io::Error),
+}
+
+/// Serves until `shutdown` is ready; then finishes what is under way, for a bounded time.
+pub async fn serve(
+    listener: TcpListener,
+    registry: Arc<Registry>,
+    settings: ServerSettings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServerError> {
+    let listen = listener.local_addr().map_err(ServerError::Listener)?;
+    let app = Arc::new(App::new(registry, ServerSettings { listen, ..settings }));
+    let router = routes::router(Arc::clone(&app));
+    let http = http(&app.settings);
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(&http, &graceful, &router, stream));
+                }
+                Err(error) => accept_failed(&error).await,
+            },
+        }
+    }
+    drop(listener);
+    app.drain();
+    if tokio::time::timeout(app.settings.shutdown(), graceful.shutdown()).await.is_err() {
+        tracing::warn!(
+            connections.open = connections.len(),
+            "requests under way were cut short at the end"
+        );
+    }
+    Ok(())
+}
+
+fn http(settings: &ServerSettings) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(settings.header_timeout())
+        .max_header_size(HEADERS_MAX)
+        .max_buf_size(READ_MAX);
+    http
+}
+
+/// Serves one connection; ends with it, or, when the server ends, with its current request.
+fn connection(
+    http: &http1::Builder,
+    graceful: &GracefulShutdown,
+    router: &Router,
+    stream: TcpStream,
+) -> impl Future<Output = ()> + Send + 'static {
+    // Without this a small response waits for the acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!("TCP_NODELAY: {error}");
+    }
+    let service = TowerToHyperService::new(router.clone());
+    let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+    async move {
+        // A client that goes away is no fault of ours, and containerd does so as a habit.
+        if let Err(error) = served.await {
+            tracing::debug!("connection ended: {error}");
+        }
+    }
+}
+
+/// A connection that is gone already is nothing; a lack of descriptors needs time to pass.
+async fn accept_failed(error: &io::Error) {
+    let gone = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    );
+    if !gone {
+        tracing::error!("cannot accept connections: {error}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -1,0 +1,93 @@
+//! What can be tuned: data, read from a file, the environment or the command line by whoever
+//! starts the server.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pagevault_registry::RegistryConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::size::ByteSize;
+
+/// Settings of the server. Every field has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Address to listen on. Default `127.0.0.1:5000`.
+    pub listen: SocketAddr,
+    /// Folder of everything that is stored. Default `pagevault-data`, in the working folder.
+    pub data: PathBuf,
+    /// Disk space that pushes leave free, so that there is room to clean up. Default `1GiB`.
+    pub reserve: ByteSize,
+    /// Memory that one ingest or pull may use. Default `64MiB`.
+    pub window: ByteSize,
+    /// Largest manifest that is accepted. Default `8MiB`; clients read 4 or 8.
+    pub manifest_max: ByteSize,
+    /// Names, without a port, that a listener on loopback answers to beside `localhost` and
+    /// addresses. Default none: a web page that has its own name resolve to this machine gets
+    /// nothing.
+    pub allowed_hosts: Vec<String>,
+    /// Seconds that a client may take to send the headers of a request, also on a connection that
+    /// is kept open. Default 75.
+    pub header_timeout_seconds: u64,
+    /// Seconds without a byte of a request's body after which it counts as broken. Default 60.
+    pub body_timeout_seconds: u64,
+    /// Seconds that requests under way get to finish when the server ends. Default 30.
+    pub shutdown_seconds: u64,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 5000)),
+            data: PathBuf::from("pagevault-data"),
+            reserve: ByteSize(1 << 30),
+            window: ByteSize(64 << 20),
+            manifest_max: ByteSize(8 << 20),
+            allowed_hosts: Vec::new(),
+            header_timeout_seconds: 75,
+            body_timeout_seconds: 60,
+            shutdown_seconds: 30,
+        }
+    }
+}
+
+impl ServerSettings {
+    /// What the registry needs of these.
+    pub fn registry(&self) -> RegistryConfig {
+        RegistryConfig {
+            data: self.data.clone(),
+            reserve_bytes: self.reserve.0,
+            window_bytes: usize::try_from(self.window.0).unwrap_or(usize::MAX),
+        }
+    }
+
+    pub(crate) fn header_timeout(&self) -> Duration {
+        Duration::from_secs(self.header_timeout_seconds)
+    }
+
+    pub(crate) fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_timeout_seconds)
+    }
+
+    pub(crate) fn shutdown(&self) -> Duration {
+        Duration::from_secs(self.shutdown_seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_names_only_what_differs() {
+        let text = "listen = '[::1]:8080'\nreserve = '10GiB'\nwindow = 1048576\n";
+        let settings: ServerSettings = toml::from_str(text).unwrap();
+        assert_eq!(settings.listen.port(), 8080);
+        assert_eq!(settings.registry().reserve_bytes, 10 << 30);
+        assert_eq!(settings.registry().window_bytes, 1 << 20);
+        assert_eq!(settings.manifest_max, ServerSettings::default().manifest_max);
+        assert!(toml::from_str::<ServerSettings>("reserv = '1GiB'").is_err());
+    }
+}
