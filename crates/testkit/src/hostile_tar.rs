@@ -28,6 +28,11 @@ fn cuts() -> Vec<HostileCase> {
         case("cut in data", cut(&whole, 510), "ends inside the data of last"),
         case("cut before data", cut(&whole, 512), "ends inside the data of last"),
         case("cut in a header", cut(&whole, 512 + 100), "ends inside a header"),
+        case(
+            "cut in an inner tar",
+            cut(&tar, 1024 + 600),
+            "ends inside the data of rootfs-diff.tar",
+        ),
         case("padding not zero", flip(&whole, whole.len() - 1), "padding after last is not zero"),
         case("data after the end", [&tar[..], b"x"].concat(), "data after the end marker"),
         case("two archives", [&tar[..], &tar[..]].concat(), "data after the end marker"),
@@ -183,6 +188,11 @@ fn extensions() -> Vec<HostileCase> {
         case("pax path empty", pax(&[("path", b"")]), "pax name is empty"),
         case("pax path twice", pax(&[("path", b"a"), ("path", b"b")]), "pax key is there twice"),
         case("pax size", pax(&[("size", b"0")]), "pax size 0 of odd disagrees"),
+        case(
+            "pax size where the header has none",
+            plus(|tar| tar.pax(&[("size", b"4")]).file("odd", b"").data(b"data")),
+            "pax size 4 of odd disagrees with its header, which says 0",
+        ),
         case("pax size huge", pax(&[("size", b"9999999999999")]), "disagrees"),
         case("pax size not a number", pax(&[("size", b"+4")]), "pax size is not a number"),
         case("pax time", pax(&[("mtime", b"yesterday")]), "pax time is not a number"),
