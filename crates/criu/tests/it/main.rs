@@ -1,5 +1,7 @@
 //! Tests of the CRIU images: real ones, and ones made by hand.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, too")]
+
 mod encode;
 mod fixtures;
 mod hostile;

@@ -1,6 +1,6 @@
 //! Which pages files get a page space, and which are left out.
 
-use pagevault_criu::{Owner, PageSpace, Run, inspect, page_spaces};
+use pagevault_criu::{AreaKind, Owner, PageSpace, Run, inspect, page_spaces};
 
 use crate::encode::{MM, bytes, image, numbers, pagemap};
 use crate::fixtures::{Images, images};
@@ -83,6 +83,21 @@ fn other_page_sizes_are_left_out() {
         spaces_of(&[("mm-1.img", mm), ("pagemap-1.img", pagemap(1, &[PLAIN]))]);
     assert_eq!(spaces, []);
     assert_eq!(warnings, ["pagemap-1.img: pages of 65536 bytes are not mapped"]);
+}
+
+#[test]
+fn guards_have_no_pages_of_their_own() {
+    let mut images = images("podman-counter");
+    let fields: Vec<_> = (1..=12).map(|field| (field, 3)).collect();
+    let area = |status: u64| {
+        let fields = [(1, 0x401_000), (2, 0x402_000), (3, 0), (4, 0), (5, 3), (6, 2)];
+        bytes(14, &[numbers(&fields), numbers(&[(7, status), (8, 1)])].concat())
+    };
+    let mm = [numbers(&fields), area(1 | 1 << 9), area(1 << 16)].concat();
+    images.insert("mm-1.img".into(), image(MM, &[mm]));
+    let report = inspect(&images);
+    let told = report.processes[0].areas.iter().map(|area| (area.kind, area.present_pages));
+    assert_eq!(told.collect::<Vec<_>>(), [(AreaKind::Anonymous, 1), (AreaKind::Guard, 0)]);
 }
 
 #[test]
