@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use axum::body::{Body, HttpBody as _};
+use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -14,6 +14,10 @@ use crate::errors::{Failure, Handled};
 
 /// Chunks between the connection and a use case: enough to keep both busy.
 const CHUNKS_AHEAD: usize = 4;
+
+/// Bytes and time that the rest of a refused body may take.
+const LINGER_BYTES: usize = 16 << 20;
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Bytes that a stream of a response yields.
 pub(crate) type Bits = stream::BoxStream<'static, Result<Bytes, RegistryError>>;
@@ -37,8 +41,12 @@ where
         }
     });
     let task = tokio::spawn(work(chunks.boxed()));
-    pump(body, sender).await;
-    joined(task).await
+    let rest = pump(body, sender).await;
+    let done = joined(task).await;
+    if done.is_err() {
+        linger(rest).await;
+    }
+    done
 }
 
 /// Runs a use case to its end, also when the client goes away meanwhile.
@@ -117,18 +125,15 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn next(
-    chunks: &mut axum::body::BodyDataStream,
-    idle: Duration,
-) -> Option<io::Result<Bytes>> {
+async fn next(chunks: &mut BodyDataStream, idle: Duration) -> Option<io::Result<Bytes>> {
     match tokio::time::timeout(idle, chunks.next()).await {
         Ok(chunk) => chunk.map(|c| c.map_err(io::Error::other)),
         Err(_) => Some(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long"))),
     }
 }
 
-/// Passes a body on until it ends, breaks, or is not wanted any more.
-async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) {
+/// Passes a body on until it ends, breaks, or is not wanted any more; then what is left of it.
+async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) -> Option<BodyDataStream> {
     let (expected, idle) = (body.expected, body.idle);
     let mut chunks = body.body.into_data_stream();
     let mut received = 0u64;
@@ -148,10 +153,31 @@ async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) {
             None => Chunk::End,
         };
         let last = !matches!(message, Chunk::Bytes(_));
-        if to.send(message).await.is_err() || last {
-            return;
+        if last {
+            let _ = to.send(message).await;
+            return None;
+        }
+        if to.send(message).await.is_err() {
+            return Some(chunks);
         }
     }
+}
+
+/// Reads a little of what a refused client still sends: a connection that is closed over unread
+/// bytes is reset, and with it goes the response that tells why.
+async fn linger(rest: Option<BodyDataStream>) {
+    let Some(mut chunks) = rest else { return };
+    let mut left = LINGER_BYTES;
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whether it ended or not, the response goes out now.
+    let _ = tokio::time::timeout(LINGER, reading).await;
 }
 
 fn broken(what: &'static str) -> io::Error {

@@ -29,7 +29,8 @@ pub struct ServerSettings {
     /// nothing.
     pub allowed_hosts: Vec<String>,
     /// Seconds that a client may take to send the headers of a request, also on a connection that
-    /// is kept open. Default 75.
+    /// is kept open. Default 120: more than clients keep idle connections, so that none is
+    /// closed under a new request.
     pub header_timeout_seconds: u64,
     /// Seconds without a byte of a request's body after which it counts as broken. Default 60.
     pub body_timeout_seconds: u64,
@@ -46,7 +47,7 @@ impl Default for ServerSettings {
             window: ByteSize(64 << 20),
             manifest_max: ByteSize(8 << 20),
             allowed_hosts: Vec::new(),
-            header_timeout_seconds: 75,
+            header_timeout_seconds: 120,
             body_timeout_seconds: 60,
             shutdown_seconds: 30,
         }

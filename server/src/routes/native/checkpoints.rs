@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use pagevault_api::reference::Reference;
 use pagevault_api::upload::{CommitUpload, NewUpload, PushOptions};
 use pagevault_registry::CheckpointFilter;
 
-use super::{pushed, respond};
+use super::{Segment, pushed, respond};
 use crate::app::Shared;
 use crate::body::{Incoming, send};
 use crate::errors::{Failure, Handled};
@@ -72,17 +71,12 @@ async fn list_page(app: &Shared, uri: &Uri) -> Handled {
 }
 
 /// `GET /api/v1/checkpoints/{reference}`: one, with all that is known of it.
-pub(super) async fn show(
-    State(app): State<Shared>,
-    path: Result<Path<String>, PathRejection>,
-    uri: Uri,
-) -> Response {
-    respond(detail(&app, path, &uri).await)
+pub(super) async fn show(State(app): State<Shared>, Segment(text): Segment, uri: Uri) -> Response {
+    respond(detail(&app, &text, &uri).await)
 }
 
-async fn detail(app: &Shared, path: Result<Path<String>, PathRejection>, uri: &Uri) -> Handled {
+async fn detail(app: &Shared, text: &str, uri: &Uri) -> Handled {
     Query::strict(uri, &[])?;
-    let Path(text) = path.map_err(|_| Failure::invalid("the reference is not text"))?;
     let reference: Reference = text.parse().map_err(invalid)?;
     Ok(Json(app.registry.checkpoint(&reference).await?).into_response())
 }

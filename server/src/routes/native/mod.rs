@@ -5,7 +5,9 @@ mod stats;
 mod uploads;
 
 use axum::Router;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use pagevault_api::checkpoint::Pushed;
@@ -24,6 +26,20 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/uploads/{id}", get(uploads::state).patch(uploads::append).delete(uploads::cancel))
         .route("/uploads/{id}/commit", post(uploads::commit))
         .route("/stats", get(stats::totals))
+}
+
+/// The variable segment of a path, decoded.
+struct Segment(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        match Path::<String>::from_request_parts(parts, state).await {
+            Ok(Path(segment)) => Ok(Self(segment)),
+            Err(_) => Err(Failure::invalid("the path is not text").into_problem()),
+        }
+    }
 }
 
 /// The response of a handler.

@@ -1,13 +1,13 @@
 //! `/api/v1/uploads`: pushes that outlive a broken connection and a restarted server.
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use pagevault_api::headers::UPLOAD_OFFSET;
 use pagevault_api::upload::{CommitUpload, NewUpload, Upload};
 
-use super::{json, pushed, respond};
+use super::{Segment, json, pushed, respond};
 use crate::app::Shared;
 use crate::body::{Incoming, send, to_the_end};
 use crate::errors::{Failure, Handled};
@@ -35,7 +35,7 @@ async fn open_one(app: &Shared, request: Request) -> Handled {
 }
 
 /// `GET /api/v1/uploads/{id}`: what has arrived, and the outcome once there is one.
-pub(super) async fn state(State(app): State<Shared>, Path(id): Path<String>, uri: Uri) -> Response {
+pub(super) async fn state(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     respond(read_state(&app, &id, &uri).await)
 }
 
@@ -47,7 +47,7 @@ async fn read_state(app: &Shared, id: &str, uri: &Uri) -> Handled {
 /// `PATCH /api/v1/uploads/{id}`: appends at `Upload-Offset`.
 pub(super) async fn append(
     State(app): State<Shared>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     request: Request,
 ) -> Response {
     respond(Box::pin(append_to(&app, id, request)).await)
@@ -70,11 +70,7 @@ async fn append_to(app: &Shared, id: String, request: Request) -> Handled {
 }
 
 /// `DELETE /api/v1/uploads/{id}`: forgets it.
-pub(super) async fn cancel(
-    State(app): State<Shared>,
-    Path(id): Path<String>,
-    uri: Uri,
-) -> Response {
+pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     respond(forget(&app, id, &uri).await)
 }
 
@@ -88,7 +84,7 @@ async fn forget(app: &Shared, id: String, uri: &Uri) -> Handled {
 /// `POST /api/v1/uploads/{id}/commit`: ends it; asked again, answers the same.
 pub(super) async fn commit(
     State(app): State<Shared>,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     request: Request,
 ) -> Response {
     respond(commit_one(&app, id, request).await)

@@ -20,6 +20,7 @@ use pagevault_api::reference::check_repository;
 
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
+use crate::reply::set;
 use path::Target;
 
 /// Names of repositories contain slashes, so everything below `/v2/` is one route, split in
@@ -88,12 +89,16 @@ async fn dispatch(app: &Shared, path: &str, request: Request) -> Handled {
             uploads::finish(app, name, id, &parts, body).await
         }
         (Target::Upload { name, id }, &Method::DELETE) => uploads::cancel(app, name, id).await,
-        (target, method) => Err(Failure::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            OciErrorCode::Unsupported,
-            format!("{method} means nothing here; {}", target.methods()),
-        )),
+        (target, method) => Ok(not_allowed(&target, method)),
     }
+}
+
+fn not_allowed(target: &Target<'_>, method: &Method) -> Response {
+    let (status, methods) = (StatusCode::METHOD_NOT_ALLOWED, target.methods());
+    let detail = format!("{method} means nothing here; there is {methods}");
+    let mut response = Failure::new(status, OciErrorCode::Unsupported, detail).into_oci();
+    set(&mut response, "allow", methods);
+    response
 }
 
 /// Reads a digest of one of the algorithms that are known here.

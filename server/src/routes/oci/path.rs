@@ -26,15 +26,15 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// What can be done with it, in words.
+    /// What can be done with it: the value of an `Allow` header.
     pub(super) fn methods(&self) -> &'static str {
         match self {
-            Self::Catalog | Self::Tags { .. } => "there is GET",
-            Self::Referrers { .. } => "there are GET and HEAD",
-            Self::Manifest { .. } => "there are GET, HEAD, PUT and DELETE",
-            Self::Blob { .. } => "there are GET, HEAD and DELETE",
-            Self::Uploads { .. } => "there is POST",
-            Self::Upload { .. } => "there are GET, PATCH, PUT and DELETE",
+            Self::Catalog | Self::Tags { .. } => "GET",
+            Self::Referrers { .. } => "GET, HEAD",
+            Self::Manifest { .. } => "GET, HEAD, PUT, DELETE",
+            Self::Blob { .. } => "GET, HEAD, DELETE",
+            Self::Uploads { .. } => "POST",
+            Self::Upload { .. } => "GET, HEAD, PATCH, PUT, DELETE",
         }
     }
 }

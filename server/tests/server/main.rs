@@ -1,0 +1,9 @@
+//! The server over a registry in a folder: by its router, and by a socket where that matters.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod native;
+mod oci_pull;
+mod oci_push;
+mod support;
+mod wire;
