@@ -216,6 +216,7 @@ fn catalog_error(error: CatalogError) -> RegistryError {
         CatalogError::Corrupt { .. } => {
             RegistryError::new(Kind::Damaged, error.to_string()).caused_by(error)
         }
+        CatalogError::Cursor => RegistryError::new(Kind::Invalid, error.to_string()).caused_by(error),
         CatalogError::Conflict(_) => {
             RegistryError::new(Kind::Conflict, error.to_string()).caused_by(error)
         }
