@@ -12,8 +12,6 @@ mod progress;
 mod pull;
 mod push;
 mod retry;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 

@@ -47,15 +47,15 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         outcome = tour(&tell, address, &files, &shown) => outcome,
         () = &mut signal => return Ok(()),
     };
-    if outcome.is_ok() && !args.exit {
-        tell.keeps_serving(args.data.is_some())?;
+    if let (Ok(first), false) = (&outcome, args.exit) {
+        tell.keeps_serving(first, args.data.is_some())?;
         signal.await;
     }
     // An error of the receiver is that the server has ended already, which is what is wanted.
     let _ = end.send(());
     server.await??;
     registry.close().await;
-    outcome
+    outcome.map(drop)
 }
 
 /// The usual port, or any if that is taken.
@@ -75,8 +75,13 @@ async fn choose_listener(wish: Option<&str>) -> anyhow::Result<TcpListener> {
     }
 }
 
-/// Pushes everything, and pulls the last one back.
-async fn tour(tell: &Tell, address: SocketAddr, files: &Path, data: &Path) -> anyhow::Result<()> {
+/// Pushes everything, and pulls the last one back. Returns the first repository.
+async fn tour(
+    tell: &Tell,
+    address: SocketAddr,
+    files: &Path,
+    data: &Path,
+) -> anyhow::Result<String> {
     let client = Client::new(&format!("http://{address}"), ClientSettings::default())?;
     tell.begin(data)?;
     let mut pushed = Vec::new();
@@ -91,7 +96,8 @@ async fn tour(tell: &Tell, address: SocketAddr, files: &Path, data: &Path) -> an
     let same = tokio::task::spawn_blocking(move || is_same(&path, &again)).await??;
     anyhow::ensure!(same, "{} came back with other bytes", last.pushed.reference);
     tell.totals(&client.stats().await?, &pulled)?;
-    Ok(())
+    let first = pushed.first().map(|(_, first)| first.pushed.reference.repository.clone());
+    first.context("nothing was pushed")
 }
 
 async fn push_bundled(

@@ -53,7 +53,7 @@ impl Tell {
         ))
     }
 
-    pub(super) fn keeps_serving(&self, kept: bool) -> io::Result<()> {
+    pub(super) fn keeps_serving(&self, first: &str, kept: bool) -> io::Result<()> {
         let open = self.paint.bold(&format!("http://{}/", self.address));
         let server = match self.address.port() {
             5000 => String::new(),
@@ -62,8 +62,9 @@ impl Tell {
         let end = if kept { "Ctrl-C ends it" } else { "Ctrl-C ends it and removes everything" };
         print(&format!(
             "\n  open  {open}\n  try   pagevault ls{server}\n        \
-             podman pull --tls-verify=false {}/podman/counter\n\n  {}\n",
+             podman pull --tls-verify=false {}/{}\n\n  {}\n",
             self.address,
+            escape(first),
             self.paint.dim(end),
         ))
     }
