@@ -77,7 +77,9 @@ fn is_component(component: &str) -> bool {
     if !alnum(first) || !alnum(last) {
         return false;
     }
-    bytes.split(|&b| alnum(b)).all(|sep| matches!(sep, b"" | b"." | b"_" | b"__") || sep.iter().all(|&b| b == b'-'))
+    bytes
+        .split(|&b| alnum(b))
+        .all(|sep| matches!(sep, b"" | b"." | b"_" | b"__") || sep.iter().all(|&b| b == b'-'))
 }
 
 impl Reference {
@@ -145,7 +147,9 @@ mod tests {
         for name in ["a", "a/b", "shop/cart-7d9f-0/redis", "a--b", "a__b", "a.b", "0/1", "a_b/c"] {
             check_repository(name).unwrap();
         }
-        for name in ["", "/", "a/", "/a", "A", "a..b", "a___b", "-a", "a-", "a//b", "_a", "a b", "a:b", "ä"] {
+        for name in
+            ["", "/", "a/", "/a", "A", "a..b", "a___b", "-a", "a-", "a//b", "_a", "a b", "a:b", "ä"]
+        {
             check_repository(name).unwrap_err();
         }
         check_repository(&"a".repeat(NAME_MAX + 1)).unwrap_err();

@@ -33,7 +33,7 @@ impl Advised {
 pub(crate) struct Failed {
     message: String,
     hint: Option<String>,
-    kind: &'static str,
+    kind: String,
     code: u8,
     silent: bool,
 }
@@ -46,9 +46,9 @@ impl From<anyhow::Error> for Failed {
         let usage = advised.is_some_and(|advised| advised.usage);
         let io = error.downcast_ref::<io::Error>();
         Self {
-            message: message(&error),
+            message: message(&error).trim_end().to_owned(),
             hint,
-            kind: client.map_or("other", kind),
+            kind: client.map_or_else(|| "other".to_owned(), kind),
             code: if usage { 2 } else { 1 },
             // Whoever read our output has had enough: `pagevault ls | head`.
             silent: io.is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe),
@@ -90,11 +90,15 @@ fn message(error: &anyhow::Error) -> String {
     message
 }
 
-fn kind(error: &ClientError) -> &'static str {
-    match error {
+/// What programs branch on: the server's word for it, if it is the server who refuses.
+fn kind(error: &ClientError) -> String {
+    let problem = error.problem().and_then(|problem| serde_json::to_value(problem.kind).ok());
+    if let Some(kind) = problem.as_ref().and_then(serde_json::Value::as_str) {
+        return kind.to_owned();
+    }
+    let kind = match error {
         ClientError::Unreachable { .. } => "unreachable",
         ClientError::Broken { .. } | ClientError::GaveUp { .. } => "interrupted",
-        ClientError::Problem(_) => "refused",
         ClientError::Protocol { .. } => "protocol",
         ClientError::Mismatch { .. } => "mismatch",
         ClientError::Exists { .. } => "exists",
@@ -102,7 +106,8 @@ fn kind(error: &ClientError) -> &'static str {
         ClientError::Archive(_) => "invalid-archive",
         ClientError::Io { .. } => "io",
         _ => "other",
-    }
+    };
+    kind.to_owned()
 }
 
 #[cfg(test)]

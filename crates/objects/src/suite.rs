@@ -112,7 +112,7 @@ async fn ranges(store: &dyn ObjectStore) {
 }
 
 async fn large_objects(store: &dyn ObjectStore) {
-    let content: Vec<u8> = (0..20_000_000u32).map(|i| (i >> 4) as u8).collect();
+    let content: Vec<u8> = (0..20_000_000u32).map(|i| (i >> 4).to_le_bytes()[0]).collect();
     let name = key("large/one");
     let mut writer = store.writer(&name).await.unwrap();
     let mut at = 0;

@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn pieces_do_not_matter() {
-        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..3_000_000u32).map(|i| (i >> 3).to_le_bytes()[0]).collect();
         let mut whole = StreamHash::default();
         whole.update(&bytes);
         let mut parts = StreamHash::default();

@@ -1,7 +1,6 @@
 //! The use cases of Pagevault, without HTTP: ingest a checkpoint, push and pull over OCI, look
 //! things up. The server, the tests and the demo call these and nothing below.
 
-#![cfg_attr(test, allow(clippy::cast_possible_truncation, reason = "test data"))]
 
 mod blobs;
 mod error;
@@ -216,7 +215,9 @@ fn catalog_error(error: CatalogError) -> RegistryError {
         CatalogError::Corrupt { .. } => {
             RegistryError::new(Kind::Damaged, error.to_string()).caused_by(error)
         }
-        CatalogError::Cursor => RegistryError::new(Kind::Invalid, error.to_string()).caused_by(error),
+        CatalogError::Cursor => {
+            RegistryError::new(Kind::Invalid, error.to_string()).caused_by(error)
+        }
         CatalogError::Conflict(_) => {
             RegistryError::new(Kind::Conflict, error.to_string()).caused_by(error)
         }

@@ -29,7 +29,7 @@ fn noise(bytes: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        state as u8
+        state.to_le_bytes()[0]
     };
     (0..bytes).map(|_| next()).collect()
 }
