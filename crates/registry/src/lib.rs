@@ -1,7 +1,6 @@
 //! The use cases of Pagevault, without HTTP: ingest a checkpoint, push and pull over OCI, look
 //! things up. The server, the tests and the demo call these and nothing below.
 
-
 mod blobs;
 mod error;
 mod growing;
