@@ -41,7 +41,7 @@ pub enum ProblemKind {
     TooLarge,
     /// The disk is full up to its reserve: free space or raise the reserve.
     InsufficientStorage,
-    /// What is stored is damaged; `pagevault verify` says more.
+    /// What is stored is damaged; the server's log names the object.
     Damaged,
     /// Try again later.
     Unavailable,

@@ -16,7 +16,8 @@ use crate::size::ByteSize;
 pub struct ServerSettings {
     /// Address to listen on. Default `127.0.0.1:5000`.
     pub listen: SocketAddr,
-    /// Folder of everything that is stored. Default `pagevault-data`, in the working folder.
+    /// Folder of everything that is stored. Default `pagevault-data`, in the
+    /// working folder; the command line has a default of its own.
     pub data: PathBuf,
     /// Disk space that pushes leave free, so that there is room to clean up. Default `1GiB`.
     pub reserve: ByteSize,

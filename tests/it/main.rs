@@ -10,6 +10,7 @@
 
 mod fixtures;
 mod hostile;
+mod http;
 mod ingest;
 mod resume;
 mod support;

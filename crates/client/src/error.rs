@@ -97,7 +97,7 @@ impl ClientError {
                 "run it again: a push of a file goes on where it stopped".into()
             }
             Self::Problem(problem) => match problem.kind {
-                ProblemKind::Damaged => "`pagevault verify` on the server says more".into(),
+                ProblemKind::Damaged => "the server's log names the damaged object".into(),
                 ProblemKind::Unavailable => "try again later".into(),
                 ProblemKind::NotFound => "`pagevault ls` shows what is there".into(),
                 ProblemKind::Internal => match &problem.request_id {

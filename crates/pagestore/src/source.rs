@@ -2,14 +2,25 @@
 
 use std::io;
 
+use async_trait::async_trait;
+
 /// A layer that can be read at any place, perhaps while its end is still arriving.
+#[async_trait]
 pub trait Source: Send + Sync {
-    /// Fills `buf` from `offset`, waiting for bytes that have not arrived yet. Called on threads
-    /// that may block.
+    /// Waits until the bytes up to `end` are there.
+    async fn ready(&self, end: u64) -> io::Result<()>;
+
+    /// Fills `buf` from `offset`, with bytes that are there. Called on threads that may block for
+    /// as long as a disk takes, not for a sender.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()>;
 }
 
+#[async_trait]
 impl Source for Vec<u8> {
+    async fn ready(&self, _end: u64) -> io::Result<()> {
+        Ok(())
+    }
+
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let at = usize::try_from(offset).map_err(io::Error::other)?;
         let bytes = at.checked_add(buf.len()).and_then(|end| self.get(at..end));

@@ -5,14 +5,18 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use pagevault_pagestore::Source;
+use tokio::sync::Notify;
 
 /// A growing file. Readers block; the writer says how far it has got.
 #[derive(Debug)]
 pub(crate) struct Growing {
     file: Arc<File>,
     state: Mutex<State>,
+    /// For readers on threads of their own, and for tasks.
     changed: Condvar,
+    changed_async: Notify,
 }
 
 #[derive(Debug)]
@@ -25,7 +29,12 @@ struct State {
 impl Growing {
     pub(crate) fn new(file: Arc<File>, available: u64) -> Self {
         let state = State { available, ended: false, aborted: false };
-        Self { file, state: Mutex::new(state), changed: Condvar::new() }
+        Self {
+            file,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            changed_async: Notify::new(),
+        }
     }
 
     /// A file that is whole.
@@ -53,6 +62,7 @@ impl Growing {
     fn change(&self, f: impl FnOnce(&mut State)) {
         f(&mut self.lock());
         self.changed.notify_all();
+        self.changed_async.notify_waiters();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -60,26 +70,53 @@ impl Growing {
     }
 
     /// Waits until bytes up to `end` are there, or no more will come; says how many there are.
-    pub(crate) fn wait(&self, end: u64) -> io::Result<u64> {
-        let waiting = |state: &mut State| state.available < end && !state.ended && !state.aborted;
+    /// Blocks: for threads that do nothing else.
+    fn wait(&self, end: u64) -> io::Result<u64> {
+        let waiting = |state: &mut State| state.reached(end).is_none();
         let state =
             self.changed.wait_while(self.lock(), waiting).unwrap_or_else(PoisonError::into_inner);
-        if state.aborted {
-            return Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "the upload was interrupted",
-            ));
+        state.reached(end).unwrap_or_else(|| Err(interrupted()))
+    }
+
+    /// The same, for tasks.
+    pub(crate) async fn reached(&self, end: u64) -> io::Result<u64> {
+        loop {
+            // Registered before the state is looked at, so that no change is missed.
+            let mut changed = std::pin::pin!(self.changed_async.notified());
+            changed.as_mut().enable();
+            let reached = self.lock().reached(end);
+            match reached {
+                Some(reached) => return reached,
+                None => changed.await,
+            }
         }
-        Ok(state.available)
     }
 }
 
-impl Source for Growing {
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
-        let end = offset.saturating_add(buf.len() as u64);
-        if self.wait(end)? < end {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+impl State {
+    /// How much there is, once that is enough or all.
+    fn reached(&self, end: u64) -> Option<io::Result<u64>> {
+        if self.aborted {
+            return Some(Err(interrupted()));
         }
+        (self.available >= end || self.ended).then_some(Ok(self.available))
+    }
+}
+
+fn interrupted() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the upload was interrupted")
+}
+
+#[async_trait]
+impl Source for Growing {
+    async fn ready(&self, end: u64) -> io::Result<()> {
+        match self.reached(end).await? {
+            available if available < end => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         self.file.read_exact_at(buf, offset)
     }
 }

@@ -129,8 +129,8 @@ impl Registry {
             return Ok(());
         }
         let message = format!(
-            "no room: {left} bytes are free above the reserve of {} bytes; delete checkpoints, \
-             run `pagevault gc`, or lower --reserve",
+            "no room: {left} bytes are free above the reserve of {} bytes; make room on \
+             that disk, or lower --reserve",
             self.config.reserve_bytes
         );
         Err(RegistryError::new(Kind::Full, message))

@@ -51,6 +51,8 @@ pub(super) async fn encode_segment(
     job: Job,
     source: Arc<dyn Source>,
 ) -> Result<Done> {
+    let end = job.offset + u64::from(job.bytes);
+    source.ready(end).await.map_err(PageStoreError::Source)?;
     let raw = offload(move || {
         let mut raw = vec![0; job.bytes as usize];
         source.read_at(job.offset, &mut raw).map_err(PageStoreError::Source)?;

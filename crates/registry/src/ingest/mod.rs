@@ -21,8 +21,10 @@ use pagevault_pagestore::{
     LayerWriter, PageStore, PageStoreError, Part, PartKind, RecipeId, Source, Space,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::growing::Growing;
 use crate::{Result, blocking, catalog_error, store_error};
 
@@ -106,14 +108,14 @@ impl Ingest {
         let workload = new.options.workload.clone();
         let (sender, members) = unbounded_channel();
         let followed = Arc::clone(&growing);
-        let scan = tokio::spawn(blocking(move || {
+        let scan = on_thread(move || {
             let checkpoint = scan::scan(Arc::clone(&followed), &sender);
             if checkpoint.is_err() {
                 // Nobody need wait for the rest of what cannot be let in.
                 followed.abort();
             }
             checkpoint
-        }));
+        })?;
         let hinted = match new.hint {
             Some(hint) => {
                 let workload = workload.clone();
@@ -125,7 +127,7 @@ impl Ingest {
             Some(plan) => Some((self.store(&plan, None, members, &growing).await, plan)),
             None => None,
         };
-        let checkpoint = match scan.await.unwrap_or_else(|e| Err(crate::task_error(&e))) {
+        let checkpoint = match scan.await.unwrap_or_else(|_| Err(scan::interrupted())) {
             Ok(checkpoint) => checkpoint,
             Err(error) => {
                 give_up(early.map(|(stored, _)| stored)).await;
@@ -251,7 +253,7 @@ async fn fill(
     }
     let end = match bytes {
         Some(bytes) => bytes,
-        None => ended(growing).await?,
+        None => growing.reached(u64::MAX).await.map_err(|_| scan::interrupted())?,
     };
     let rest = Part { offset, bytes: end.saturating_sub(offset), kind: PartKind::Bytes };
     writer.write(rest, &source).await.map_err(store_error)
@@ -273,10 +275,17 @@ struct Stored {
     base: Option<Digest>,
 }
 
-/// Waits for the end of what arrives.
-async fn ended(growing: &Arc<Growing>) -> Result<u64> {
-    let growing = Arc::clone(growing);
-    blocking(move || growing.wait(u64::MAX).map_err(|_| scan::interrupted())).await
+/// Runs work that waits for a sender on a thread of its own: in the pool, waiting readers could take
+/// all the threads that writing needs.
+fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<oneshot::Receiver<Result<T>>> {
+    let (sender, receiver) = oneshot::channel();
+    let spawned = std::thread::Builder::new().name("scan".to_owned()).spawn(move || {
+        let _ = sender.send(work());
+    });
+    spawned.map_err(|e| RegistryError::new(Kind::Unavailable, format!("no thread: {e}")))?;
+    Ok(receiver)
 }
 
 /// What the archive says, and how its pages are to be stored.
