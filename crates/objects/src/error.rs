@@ -28,17 +28,24 @@ pub struct ObjectError {
     kind: ErrorKind,
     what: String,
     source: Option<io::Error>,
+    /// `what` is a sentence already.
+    told: bool,
 }
 
 impl ObjectError {
     /// An error about an object.
     pub fn new(kind: ErrorKind, key: &Key) -> Self {
-        Self { kind, what: format!("object {key}"), source: None }
+        Self { kind, what: format!("object {key}"), source: None, told: false }
     }
 
     /// An error about something else.
     pub fn other(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
+        Self { kind, what: what.into(), source: None, told: false }
+    }
+
+    /// An error that says in its own words what to do.
+    pub fn told(kind: ErrorKind, sentence: impl Into<String>) -> Self {
+        Self { told: true, ..Self::other(kind, sentence) }
     }
 
     /// An error of the file system; its kind follows from the error.
@@ -49,7 +56,7 @@ impl ObjectError {
             io::ErrorKind::UnexpectedEof => ErrorKind::Truncated,
             _ => ErrorKind::Unavailable,
         };
-        Self { kind, what: what.to_string(), source: Some(source) }
+        Self { kind, what: what.to_string(), source: Some(source), told: false }
     }
 
     /// What the caller can do.
@@ -60,6 +67,9 @@ impl ObjectError {
 
 impl fmt::Display for ObjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.told {
+            return f.write_str(&self.what);
+        }
         let kind = match self.kind {
             ErrorKind::NotFound => "is not there",
             ErrorKind::Precondition => "has changed meanwhile",

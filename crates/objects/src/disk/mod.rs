@@ -86,12 +86,12 @@ impl DiskStore {
             .open(root.join("LOCK"))
             .map_err(fail)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            let what = format!(
-                "folder {} is in use by another process (one server at a time; stop it, or give \
-                 this one another folder); it",
+            let sentence = format!(
+                "folder {} is in use by another process: one server at a time; stop it, or give \
+                 this one another folder",
                 root.display()
             );
-            ObjectError::other(ErrorKind::Unavailable, what)
+            ObjectError::told(ErrorKind::Unavailable, sentence)
         })?;
         let temporary = root.join("tmp");
         if temporary.exists() {
