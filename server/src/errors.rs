@@ -29,7 +29,7 @@ fn table(kind: Kind) -> (u16, Oci, ProblemKind) {
         Kind::Conflict => (409, Oci::Denied, ProblemKind::Conflict),
         Kind::TooLarge => (413, Oci::SizeInvalid, ProblemKind::TooLarge),
         Kind::Full => (507, Oci::Denied, ProblemKind::InsufficientStorage),
-        Kind::BodyBroken => (400, Oci::BlobUploadInvalid, ProblemKind::Unavailable),
+        Kind::BodyBroken => (400, Oci::BlobUploadInvalid, ProblemKind::InvalidRequest),
         Kind::Damaged => (500, Oci::Unknown, ProblemKind::Damaged),
         Kind::Unavailable => (503, Oci::Unknown, ProblemKind::Unavailable),
         Kind::Internal => (500, Oci::Unknown, ProblemKind::Internal),
