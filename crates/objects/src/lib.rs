@@ -7,6 +7,8 @@
 
 mod disk;
 mod error;
+#[cfg(any(test, feature = "suite"))]
+mod fault;
 mod key;
 mod memory;
 #[cfg(any(test, feature = "suite"))]
@@ -21,8 +23,22 @@ use bytes::Bytes;
 
 pub use disk::{DiskOptions, DiskStore, Space};
 pub use error::{ErrorKind, ObjectError};
+#[cfg(any(test, feature = "suite"))]
+pub use fault::{FaultStore, LastWrite};
 pub use key::Key;
 pub use memory::MemoryStore;
+
+/// A range as places in an object of this size.
+fn check_range(key: &Key, range: &Range<u64>, bytes: u64) -> Result<Range<usize>, ObjectError> {
+    if range.start > range.end {
+        return Err(ObjectError::new(ErrorKind::Invalid, key));
+    }
+    let place = |at: u64| usize::try_from(at).ok().filter(|_| at <= bytes);
+    match (place(range.start), place(range.end)) {
+        (Some(start), Some(end)) => Ok(start..end),
+        _ => Err(ObjectError::new(ErrorKind::Truncated, key)),
+    }
+}
 
 /// Names one content of an object: two reads with equal versions read the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -87,7 +103,8 @@ pub struct Listing {
 }
 
 /// Writes one large object in order. Nothing is visible before [`ObjectWriter::finish`]; dropping
-/// it leaves nothing behind (at the latest after a restart).
+/// it leaves nothing behind (at the latest after a restart). After a write that failed, or that was
+/// not waited for, it can only be dropped.
 #[async_trait]
 pub trait ObjectWriter: Send {
     /// Appends; returns the offset that the bytes got.
@@ -98,6 +115,10 @@ pub trait ObjectWriter: Send {
 }
 
 /// A store of objects.
+///
+/// A write that its caller no longer waits for happens whole or not at all, and in order with later
+/// writes of the same key. No key is to be a folder of another (`a` beside `a/b`): not every store
+/// can hold both.
 #[async_trait]
 pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Writes a small object whole, if the precondition holds ([`ErrorKind::Precondition`] if not).
@@ -119,7 +140,7 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     async fn get(&self, key: &Key) -> Result<Object, ObjectError>;
 
     /// Reads part of an object; a range past its end is an error of kind
-    /// [`ErrorKind::Truncated`].
+    /// [`ErrorKind::Truncated`], and one that ends before it starts of [`ErrorKind::Invalid`].
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, ObjectError>;
 
     /// Size and age of an object.

@@ -11,7 +11,8 @@ use bytes::Bytes;
 use crate::error::{ErrorKind, ObjectError};
 use crate::key::Key;
 use crate::{
-    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Version, content_version,
+    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Version, check_range,
+    content_version,
 };
 
 /// A store in memory. Clones share their content.
@@ -31,6 +32,13 @@ impl MemoryStore {
     /// Moves the store's clock on.
     pub fn advance_clock(&self, seconds: u64) {
         self.lock().clock += seconds;
+    }
+
+    /// A store of its own that holds what this one holds now.
+    pub fn snapshot(&self) -> Self {
+        let state = self.lock();
+        let state = State { objects: state.objects.clone(), clock: state.clock };
+        Self { state: Arc::new(Mutex::new(state)) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,11 +88,8 @@ impl ObjectStore for MemoryStore {
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, ObjectError> {
         let bytes = self.get(key).await?.bytes;
-        let place = |at: u64| usize::try_from(at).ok().filter(|&at| at <= bytes.len());
-        match (place(range.start), place(range.end)) {
-            (Some(start), Some(end)) if start <= end => Ok(bytes.slice(start..end)),
-            _ => Err(ObjectError::new(ErrorKind::Truncated, key)),
-        }
+        let range = check_range(key, &range, bytes.len() as u64)?;
+        Ok(bytes.slice(range))
     }
 
     async fn head(&self, key: &Key) -> Result<Meta, ObjectError> {
@@ -106,11 +111,19 @@ impl ObjectStore for MemoryStore {
         limit: usize,
     ) -> Result<Listing, ObjectError> {
         let state = self.lock();
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        // A prefix that is a key begins there; any other is met on the way.
+        let first = Key::new(prefix.trim_end_matches('/')).ok();
+        let from = match (after, &first) {
+            (Some(after), Some(first)) if after < first => Bound::Included(first),
+            (Some(after), _) => Bound::Excluded(after),
+            (None, Some(first)) => Bound::Included(first),
+            (None, None) => Bound::Unbounded,
+        };
         let mut found = state
             .objects
             .range((from, Bound::Unbounded))
-            .filter(|(key, _)| key.as_str().starts_with(prefix))
+            .skip_while(|(key, _)| key.as_str() < prefix)
+            .take_while(|(key, _)| key.as_str().starts_with(prefix))
             .map(|(key, (bytes, modified))| Meta {
                 key: key.clone(),
                 bytes: bytes.len() as u64,

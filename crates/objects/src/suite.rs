@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a suite of assertions")]
 
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all, join3};
+use futures_util::{FutureExt as _, pin_mut};
 
 use crate::{ErrorKind, Key, ObjectStore, Precondition};
 
@@ -13,7 +14,11 @@ pub async fn run(store: &dyn ObjectStore) {
     preconditions(store).await;
     racing_creators_have_one_winner(store).await;
     racing_swaps_lose_nothing(store).await;
+    abandoned_writes_keep_their_turn(store).await;
+    readers_never_see_a_torn_object(store).await;
+    names_of_folders(store).await;
     ranges(store).await;
+    readers_see_what_is_there_now(store).await;
     large_objects(store).await;
     files(store).await;
     lists(store).await;
@@ -45,6 +50,7 @@ async fn preconditions(store: &dyn ObjectStore) {
     let name = key("when");
     let put = |bytes: &'static [u8], when| store.put(&name, Bytes::from_static(bytes), when);
     let first = put(b"1", Precondition::Absent).await.unwrap();
+    assert_eq!(store.get(&name).await.unwrap().version, first);
     assert_eq!(store.get(&name).await.unwrap().version, first);
     let refused = put(b"2", Precondition::Absent).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Precondition);
@@ -96,14 +102,100 @@ async fn racing_swaps_lose_nothing(store: &dyn ObjectStore) {
     assert_eq!(bytes, (0..8).collect::<Vec<u8>>());
 }
 
+/// Nothing may come between what a conditional write looks at and what it does, even if its caller
+/// has gone away.
+async fn abandoned_writes_keep_their_turn(store: &dyn ObjectStore) {
+    for round in 0..100 {
+        let name = key(&format!("abandoned/{round}"));
+        {
+            let first = store.put(&name, Bytes::from_static(b"1"), Precondition::Absent);
+            pin_mut!(first);
+            let _ = first.now_or_never();
+        }
+        let second = store.put(&name, Bytes::from_static(b"2"), Precondition::Absent).await;
+        let expected = match second {
+            Ok(_) => "2",
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Precondition);
+                "1"
+            }
+        };
+        assert_eq!(store.get(&name).await.unwrap().bytes, expected);
+    }
+    // A write that was overtaken would show by now.
+    for round in 0..100 {
+        let name = key(&format!("abandoned/{round}"));
+        let found = store.put(&name, Bytes::from_static(b"3"), Precondition::Absent).await;
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::Precondition);
+        store.delete(&name).await.unwrap();
+    }
+    assert!(store.list("abandoned/", None, 1).await.unwrap().objects.is_empty());
+}
+
+async fn readers_never_see_a_torn_object(store: &dyn ObjectStore) {
+    let name = key("torn");
+    let content = |i: u8| Bytes::from(vec![i; 10_000 + usize::from(i) * 100]);
+    store.put(&name, content(0), Precondition::None).await.unwrap();
+    let writer = async {
+        for i in 1..100 {
+            store.put(&name, content(i), Precondition::None).await.unwrap();
+        }
+    };
+    let reader = || async {
+        for _ in 0..200 {
+            let whole = store.get(&name).await.unwrap();
+            assert_eq!(whole.bytes, content(whole.bytes[0]));
+            let part = store.get_range(&name, 100..10_000).await.unwrap();
+            assert!(part.iter().all(|byte| *byte == part[0]));
+            tokio::task::yield_now().await;
+        }
+    };
+    join3(writer, reader(), reader()).await;
+    assert_eq!(store.get(&name).await.unwrap().bytes, content(99));
+}
+
+async fn names_of_folders(store: &dyn ObjectStore) {
+    put(store, "folder/object", b"x").await;
+    for name in ["folder", "folder/object/below"] {
+        let name = key(name);
+        assert_eq!(store.get(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(store.get_range(&name, 0..0).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(store.head(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+        store.delete(&name).await.unwrap();
+    }
+    assert_eq!(store.head(&key("folder/object")).await.unwrap().bytes, 1);
+}
+
+async fn readers_see_what_is_there_now(store: &dyn ObjectStore) {
+    let name = key("now");
+    for i in 0..50u8 {
+        let put = store.put(&name, Bytes::from(vec![i; 4]), Precondition::None);
+        let (put, _) = join(put, store.get_range(&name, 0..4)).await;
+        put.unwrap();
+        assert_eq!(store.get_range(&name, 0..4).await.unwrap(), vec![i; 4]);
+    }
+    for _ in 0..50 {
+        let (deleted, _) = join(store.delete(&name), store.get_range(&name, 0..4)).await;
+        deleted.unwrap();
+        let gone = store.get_range(&name, 0..4).await.unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotFound);
+        store.put(&name, Bytes::from_static(b"back"), Precondition::Absent).await.unwrap();
+    }
+}
+
 async fn ranges(store: &dyn ObjectStore) {
     let name = key("range");
     put(store, "range", b"0123456789").await;
     assert_eq!(&store.get_range(&name, 2..5).await.unwrap()[..], b"234");
     assert_eq!(&store.get_range(&name, 0..10).await.unwrap()[..], b"0123456789");
     assert!(store.get_range(&name, 10..10).await.unwrap().is_empty());
-    let past = store.get_range(&name, 5..11).await.unwrap_err();
-    assert_eq!(past.kind(), ErrorKind::Truncated);
+    for past in [5..11, 10..11, 11..11, 0..u64::MAX, u64::MAX..u64::MAX] {
+        let error = store.get_range(&name, past.clone()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Truncated, "{past:?}");
+    }
+    #[allow(clippy::reversed_empty_ranges, reason = "what is tested")]
+    let backwards = store.get_range(&name, 5..2).await.unwrap_err();
+    assert_eq!(backwards.kind(), ErrorKind::Invalid);
     let none = store.get_range(&key("none"), 0..1).await.unwrap_err();
     assert_eq!(none.kind(), ErrorKind::NotFound);
     // A reader that has read before sees the new content of a name that was written again.
@@ -136,6 +228,11 @@ async fn files(store: &dyn ObjectStore) {
     assert_eq!(store.put_file(&key("file"), &path).await.unwrap(), 11);
     assert_eq!(&store.get(&key("file")).await.unwrap().bytes[..], b"from a file");
     assert!(!path.exists());
+    std::fs::write(&path, b"another").unwrap();
+    store.put_file(&key("file"), &path).await.unwrap();
+    assert_eq!(&store.get(&key("file")).await.unwrap().bytes[..], b"another");
+    store.put_file(&key("file"), &path).await.unwrap_err();
+    assert_eq!(&store.get(&key("file")).await.unwrap().bytes[..], b"another");
 }
 
 async fn lists(store: &dyn ObjectStore) {
@@ -158,7 +255,18 @@ async fn lists(store: &dyn ObjectStore) {
     );
     assert_eq!(listed("l/a/", None, 100).await.0, ["l/a/b", "l/a/c"]);
     assert_eq!(listed("l/b/x", None, 100).await.0, ["l/b/x/y", "l/b/x/z"]);
-    assert!(listed("nothing/", None, 100).await.0.is_empty());
+    assert_eq!(listed("l/b/x/", None, 100).await.0, ["l/b/x/y", "l/b/x/z"]);
+    assert_eq!(listed("l/a0", None, 100).await.0, ["l/a0"]);
+    assert_eq!(listed("l/a", None, 2).await, (vec!["l/a-b".to_owned(), "l/a.b".to_owned()], true));
+    assert_eq!(listed("l/", None, 0).await, (vec![], true));
+    assert!(!listed("l/", None, all.len()).await.1);
+    for nowhere in ["nothing/", "l/a-b/", "/", "../", "l/../", "//"] {
+        assert!(listed(nowhere, None, 100).await.0.is_empty(), "{nowhere}");
+    }
+    // Where to go on need not be there, nor be below the prefix.
+    assert_eq!(listed("l/a/", Some(key("l/a/bb")), 9).await.0, ["l/a/c"]);
+    assert_eq!(listed("l/a/", Some(key("k")), 9).await.0, ["l/a/b", "l/a/c"]);
+    assert!(listed("l/a/", Some(key("m")), 9).await.0.is_empty());
     let mut paged = Vec::new();
     let mut after = None;
     loop {

@@ -19,6 +19,10 @@ pub(super) fn list(
     let mut walk = Walk { prefix, after: after.map_or("", Key::as_str), limit, found: Vec::new() };
     // The folder of the prefix is where the walk begins.
     let folder = prefix.rfind('/').map_or("", |end| &prefix[..=end]);
+    // One that no object can be in could be anywhere on this machine.
+    if !folder.is_empty() && Key::new(folder.trim_end_matches('/')).is_err() {
+        return Ok(Listing::default());
+    }
     let done = walk.folder(&root.join(folder), folder);
     done.map_err(|e| ObjectError::io(format!("listing {prefix:?}"), e))?;
     let more = walk.found.len() > limit;
@@ -51,7 +55,10 @@ impl Walk<'_> {
             if let Ok(entry) = entry.file_name().into_string() {
                 // A folder sorts as its objects do: `a-b` comes before `a/b`.
                 let slash = if is_folder { "/" } else { "" };
-                names.push(format!("{name}{entry}{slash}"));
+                let name = format!("{name}{entry}{slash}");
+                if self.wants(&name) {
+                    names.push(name);
+                }
             }
         }
         names.sort_unstable();
@@ -64,20 +71,23 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, parent: &Path, name: &str) -> io::Result<()> {
-        let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    /// Whether an object may be listed, or what is in a folder.
+    fn wants(&self, name: &str) -> bool {
         if name.ends_with('/') {
             let inside = self.prefix.starts_with(name) || name.starts_with(self.prefix);
-            let later = self.after < name || self.after.starts_with(name);
-            return if inside && later { self.folder(&parent.join(last), name) } else { Ok(()) };
+            return inside && (self.after < name || self.after.starts_with(name));
         }
-        if !name.starts_with(self.prefix) || name <= self.after {
-            return Ok(());
+        name.starts_with(self.prefix) && name > self.after
+    }
+
+    fn entry(&mut self, parent: &Path, name: &str) -> io::Result<()> {
+        let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let path = parent.join(last);
+        if name.ends_with('/') {
+            return self.folder(&path, name);
         }
-        let (Ok(key), meta) = (Key::new(name), fs::metadata(parent.join(last))) else {
-            return Ok(());
-        };
-        match meta {
+        let Ok(key) = Key::new(name) else { return Ok(()) };
+        match fs::metadata(path) {
             Ok(meta) => self.found.push(describe(key, &meta)),
             // Removed while we looked.
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}

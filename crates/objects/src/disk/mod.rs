@@ -10,15 +10,17 @@
 //! there whole, also after a power cut.
 
 mod list;
+mod open_files;
+mod turns;
 mod write;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
 
 use async_trait::async_trait;
@@ -28,11 +30,11 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{ErrorKind, ObjectError};
 use crate::key::Key;
 use crate::{
-    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Version, content_version,
+    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Version, check_range,
+    content_version,
 };
-
-/// Files that are kept open for readers, who ask the same object for many ranges.
-const OPEN_MAX: usize = 64;
+use open_files::OpenFiles;
+use turns::Turns;
 
 /// What a store in a folder needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,8 @@ pub struct Space {
 }
 
 /// A store in a folder, used by one process at a time.
+///
+/// An object cannot have the name of another's folder: where `a/b` is, there can be no `a`.
 #[derive(Debug)]
 pub struct DiskStore {
     inner: Arc<Inner>,
@@ -61,16 +65,11 @@ pub struct DiskStore {
 struct Inner {
     root: PathBuf,
     options: DiskOptions,
-    /// Writers of the same key take turns; the number is that of those who wait or work.
-    busy: Mutex<HashMap<Key, Arc<tokio::sync::Mutex<()>>>>,
-    open: Mutex<OpenFiles>,
+    turns: Arc<Turns>,
+    open: OpenFiles,
+    /// Folders that are known to survive a power cut.
+    settled: Mutex<HashSet<PathBuf>>,
     _lock: File,
-}
-
-#[derive(Debug, Default)]
-struct OpenFiles {
-    files: HashMap<Key, Arc<File>>,
-    order: VecDeque<Key>,
 }
 
 impl DiskStore {
@@ -79,39 +78,54 @@ impl DiskStore {
     pub fn open(root: &Path, options: DiskOptions) -> Result<Self, ObjectError> {
         let fail = |e| ObjectError::io(format!("folder {}", root.display()), e);
         make_folder(root).map_err(fail)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(root.join("LOCK"))
-            .map_err(fail)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-            let sentence = format!(
-                "folder {} is in use by another process: one server at a time; stop it, or give \
-                 this one another folder",
-                root.display()
-            );
-            ObjectError::told(ErrorKind::Unavailable, sentence)
-        })?;
+        let root = &root.canonicalize().map_err(fail)?;
+        let lock = lock(root)?;
         let temporary = root.join("tmp");
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(fail)?;
         }
         make_folder(&temporary).map_err(fail)?;
-        make_folder(&root.join("objects")).map_err(fail)?;
+        // A folder above that we may not read cannot be synced; it is the operator's.
+        let _ = write::sync_folder(root);
         let inner = Inner {
-            root: root.to_owned(),
+            root: root.clone(),
             options,
-            busy: Mutex::default(),
-            open: Mutex::default(),
+            turns: Arc::default(),
+            open: OpenFiles::default(),
+            settled: Mutex::new(HashSet::from([root.clone()])),
             _lock: lock,
         };
+        inner.settle(&root.join("objects")).map_err(fail)?;
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Room on the disk.
     pub fn space(&self) -> Result<Space, ObjectError> {
         self.inner.space()
+    }
+}
+
+/// Takes the folder for this process.
+fn lock(root: &Path) -> Result<File, ObjectError> {
+    let fail = |e| ObjectError::io(format!("folder {}", root.display()), e);
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(root.join("LOCK"))
+        .map_err(fail)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let sentence = format!(
+                "folder {} is in use by another process: one server at a time; stop it, or give \
+                 this one another folder",
+                root.display()
+            );
+            Err(ObjectError::told(ErrorKind::Unavailable, sentence))
+        }
+        Err(e) => Err(ObjectError::io(format!("locking folder {}", root.display()), e.into())),
     }
 }
 
@@ -123,43 +137,44 @@ impl Inner {
     fn space(&self) -> Result<Space, ObjectError> {
         let stat = rustix::fs::statvfs(&self.root)
             .map_err(|e| ObjectError::io(self.root.display(), e.into()))?;
-        Ok(Space { free: stat.f_bavail * stat.f_frsize, total: stat.f_blocks * stat.f_frsize })
-    }
-
-    /// An open file of an object, kept for the next reader.
-    fn file(&self, key: &Key) -> Result<Arc<File>, ObjectError> {
-        if let Some(file) = self.open_files().files.get(key) {
-            return Ok(Arc::clone(file));
-        }
-        let file =
-            File::open(self.path(key)).map_err(|e| ObjectError::io(format!("object {key}"), e))?;
-        let file = Arc::new(file);
-        let mut open = self.open_files();
-        if open.files.insert(key.clone(), Arc::clone(&file)).is_none() {
-            open.order.push_back(key.clone());
-        }
-        while open.order.len() > OPEN_MAX {
-            let Some(oldest) = open.order.pop_front() else { break };
-            open.files.remove(&oldest);
-        }
-        Ok(file)
-    }
-
-    /// Forgets the open file of an object that is replaced or removed.
-    fn forget(&self, key: &Key) {
-        let mut open = self.open_files();
-        if open.files.remove(key).is_some() {
-            open.order.retain(|other| other != key);
-        }
-    }
-
-    fn open_files(&self) -> std::sync::MutexGuard<'_, OpenFiles> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
     }
 
     fn read(&self, key: &Key) -> Result<Bytes, ObjectError> {
         let read = fs::read(self.path(key));
-        read.map(Bytes::from).map_err(|e| ObjectError::io(format!("object {key}"), e))
+        read.map(Bytes::from).map_err(|e| reading(key, e))
+    }
+
+    fn read_range(&self, key: &Key, range: &Range<u64>) -> Result<Bytes, ObjectError> {
+        let open = || File::open(self.path(key));
+        let file = self.open.get(key, open).map_err(|e| reading(key, e))?;
+        let meta = file.metadata().map_err(|e| reading(key, e))?;
+        if !meta.is_file() {
+            return Err(ObjectError::new(ErrorKind::NotFound, key));
+        }
+        let range = check_range(key, range, meta.len())?;
+        let mut buf = vec![0; range.len()];
+        file.read_exact_at(&mut buf, range.start as u64).map_err(|e| reading(key, e))?;
+        Ok(Bytes::from(buf))
+    }
+
+    fn head(&self, key: Key) -> Result<Meta, ObjectError> {
+        let meta = fs::metadata(self.path(&key)).map_err(|e| reading(&key, e))?;
+        if !meta.is_file() {
+            return Err(ObjectError::new(ErrorKind::NotFound, &key));
+        }
+        Ok(describe(key, &meta))
+    }
+}
+
+/// A failure to read: a folder is no object, and nothing is below an object.
+fn reading(key: &Key, error: io::Error) -> ObjectError {
+    match error.kind() {
+        io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+            ObjectError::new(ErrorKind::NotFound, key)
+        }
+        _ => ObjectError::io(format!("object {key}"), error),
     }
 }
 
@@ -187,18 +202,23 @@ impl ObjectStore for DiskStore {
         bytes: Bytes,
         when: Precondition,
     ) -> Result<Version, ObjectError> {
-        let turn = self.inner.turn(key);
-        let _held = turn.lock().await;
-        let (inner, name) = (Arc::clone(&self.inner), key.clone());
-        let put = blocking(move || inner.put(&name, &bytes, &when)).await;
-        drop(_held);
-        self.inner.end_turn(key, turn);
-        put
+        let turn = self.inner.turns.take(key).await;
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        blocking(move || {
+            let _turn = turn;
+            inner.put(&key, &bytes, &when)
+        })
+        .await
     }
 
     async fn put_file(&self, key: &Key, file: &Path) -> Result<u64, ObjectError> {
+        let turn = self.inner.turns.take(key).await;
         let (inner, key, file) = (Arc::clone(&self.inner), key.clone(), file.to_owned());
-        blocking(move || inner.take_over(&key, &file)).await
+        blocking(move || {
+            let _turn = turn;
+            inner.take_over(&key, &file)
+        })
+        .await
     }
 
     async fn writer(&self, key: &Key) -> Result<Box<dyn ObjectWriter>, ObjectError> {
@@ -218,39 +238,22 @@ impl ObjectStore for DiskStore {
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, ObjectError> {
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
-        blocking(move || {
-            let len = usize::try_from(range.end.saturating_sub(range.start))
-                .map_err(|_| ObjectError::new(ErrorKind::Invalid, &key))?;
-            let file = inner.file(&key)?;
-            let mut buf = vec![0; len];
-            let read = file.read_exact_at(&mut buf, range.start);
-            read.map_err(|e| ObjectError::io(format!("object {key}"), e))?;
-            Ok(Bytes::from(buf))
-        })
-        .await
+        blocking(move || inner.read_range(&key, &range)).await
     }
 
     async fn head(&self, key: &Key) -> Result<Meta, ObjectError> {
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
-        blocking(move || {
-            let meta = fs::metadata(inner.path(&key));
-            let meta = meta.map_err(|e| ObjectError::io(format!("object {key}"), e))?;
-            if !meta.is_file() {
-                return Err(ObjectError::new(ErrorKind::NotFound, &key));
-            }
-            Ok(describe(key, &meta))
-        })
-        .await
+        blocking(move || inner.head(key)).await
     }
 
     async fn delete(&self, key: &Key) -> Result<(), ObjectError> {
-        let turn = self.inner.turn(key);
-        let _held = turn.lock().await;
-        let (inner, name) = (Arc::clone(&self.inner), key.clone());
-        let deleted = blocking(move || inner.delete(&name)).await;
-        drop(_held);
-        self.inner.end_turn(key, turn);
-        deleted
+        let turn = self.inner.turns.take(key).await;
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        blocking(move || {
+            let _turn = turn;
+            inner.delete(&key)
+        })
+        .await
     }
 
     async fn list(

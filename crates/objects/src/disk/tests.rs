@@ -18,6 +18,14 @@ async fn passes_the_suite() {
     crate::suite::run(&open(folder.path())).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn passes_the_suite_on_several_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    crate::suite::run(&store).await;
+    assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn objects_stay_and_leftovers_go_when_opened_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -66,4 +74,79 @@ async fn only_the_owner_may_look() {
         |path: &str| fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("objects/a/b"), 0o600);
     assert_eq!(mode("objects/a"), 0o700);
+}
+
+#[tokio::test]
+async fn a_file_that_was_open_to_others_is_closed_to_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let file = folder.path().join("file");
+    fs::write(&file, b"x").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    store.put_file(&key("a"), &file).await.unwrap();
+    let mode = fs::metadata(folder.path().join("objects/a")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink("/etc/hostname", &link).unwrap();
+    let refused = store.put_file(&key("b"), &link).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_name_that_is_a_folder_is_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.put(&key("a/b"), Bytes::new(), Precondition::None).await.unwrap();
+    for name in ["a", "a/b/c"] {
+        let name = key(name);
+        let put = store.put(&name, Bytes::new(), Precondition::None);
+        let refused = put.await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+    }
+    assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_writer_whose_write_was_given_up_does_not_finish() {
+    use futures_util::FutureExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut writer = store.writer(&key("a")).await.unwrap();
+    let abandoned = writer.write(Bytes::from(vec![1; 1 << 20])).now_or_never();
+    assert!(abandoned.is_none());
+    writer.write(Bytes::from_static(b"x")).await.unwrap_err();
+    writer.finish().await.unwrap_err();
+    assert_eq!(store.head(&key("a")).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn folders_are_synced_up_to_the_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    store.put(&key("a/b/c"), Bytes::new(), Precondition::None).await.unwrap();
+    let settled = store.inner.settled.lock().unwrap().clone();
+    // The folder itself, `objects`, `a` and `a/b`.
+    assert_eq!(settled.len(), 4);
+}
+
+#[tokio::test]
+async fn many_objects_are_listed_page_by_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let objects = folder.path().join("objects/many");
+    fs::create_dir(&objects).unwrap();
+    for n in 0..3000 {
+        fs::write(objects.join(format!("{n:04}")), b"").unwrap();
+    }
+    let (mut seen, mut after) = (0, None);
+    loop {
+        let page = store.list("many/", after.as_ref(), 100).await.unwrap();
+        seen += page.objects.len();
+        after = page.objects.last().map(|meta| meta.key.clone());
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(seen, 3000);
 }

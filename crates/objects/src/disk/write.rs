@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -15,24 +15,12 @@ use crate::error::{ErrorKind, ObjectError};
 use crate::key::Key;
 use crate::{ObjectWriter, Precondition, Version, content_version};
 
+/// Folders that are remembered as durable; more are synced again.
+const SETTLED_MAX: usize = 65_536;
+
 static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
 impl Inner {
-    /// The turn of writers of a key.
-    pub(super) fn turn(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(busy.entry(key.clone()).or_default())
-    }
-
-    /// Forgets the turn if nobody else waits for it.
-    pub(super) fn end_turn(&self, key: &Key, turn: Arc<tokio::sync::Mutex<()>>) {
-        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(turn);
-        if busy.get(key).is_some_and(|turn| Arc::strong_count(turn) == 1) {
-            busy.remove(key);
-        }
-    }
-
     pub(super) fn put(
         &self,
         key: &Key,
@@ -59,9 +47,15 @@ impl Inner {
 
     /// Makes a file of ours, or of the caller's, the object.
     pub(super) fn take_over(&self, key: &Key, file: &Path) -> Result<u64, ObjectError> {
+        let meta = fs::symlink_metadata(file).map_err(|e| at(key, e))?;
+        if !meta.is_file() {
+            let what = format!("{} for object {key}, which is no file,", file.display());
+            return Err(ObjectError::other(ErrorKind::Invalid, what));
+        }
         let opened = File::open(file).map_err(|e| at(key, e))?;
+        opened.set_permissions(fs::Permissions::from_mode(0o600)).map_err(|e| at(key, e))?;
         opened.sync_all().map_err(|e| at(key, e))?;
-        let bytes = opened.metadata().map_err(|e| at(key, e))?.len();
+        let bytes = meta.len();
         match self.publish(key, file) {
             Err(e) if e.kind() == io::ErrorKind::CrossesDevices => self.copy(key, &opened, file)?,
             published => published.map_err(|e| at(key, e))?,
@@ -74,21 +68,25 @@ impl Inner {
         let bytes = from.metadata().map_err(|e| at(key, e))?.len();
         self.check_space(key, bytes, self.options.reserve_bytes)?;
         let (temporary, mut file) = self.temporary().map_err(|e| at(key, e))?;
-        io::copy(&mut from, &mut file)
+        let published = io::copy(&mut from, &mut file)
             .and_then(|_| file.sync_data())
-            .and_then(|()| self.publish(key, &temporary))
-            .and_then(|()| fs::remove_file(path))
-            .map_err(|e| at(key, e))
+            .and_then(|()| self.publish(key, &temporary));
+        published.map_err(|e| {
+            let _ = fs::remove_file(&temporary);
+            at(key, e)
+        })?;
+        fs::remove_file(path).map_err(|e| at(key, e))
     }
 
     pub(super) fn delete(&self, key: &Key) -> Result<(), ObjectError> {
-        self.forget(key);
         let path = self.path(key);
         match fs::remove_file(&path) {
-            Ok(()) => sync_folder(&path).map_err(|e| at(key, e)),
-            Err(e)
-                if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-            {
+            Ok(()) => {
+                self.open.forget(key);
+                sync_folder(&path).map_err(|e| at(key, e))
+            }
+            // Nothing, something above that is no folder, or a folder: no object of that name.
+            Err(e) if e.kind() == io::ErrorKind::NotFound || is_other(&e) || path.is_dir() => {
                 Ok(())
             }
             Err(e) => Err(at(key, e)),
@@ -106,23 +104,32 @@ impl Inner {
     fn publish(&self, key: &Key, file: &Path) -> io::Result<()> {
         let path = self.path(key);
         if let Some(folder) = path.parent() {
-            self.make_folders(folder)?;
+            self.settle(folder)?;
         }
         fs::rename(file, &path)?;
-        self.forget(key);
+        self.open.forget(key);
         sync_folder(&path)
     }
 
-    /// Makes the folders of an object, each synced into the one above it.
-    fn make_folders(&self, folder: &Path) -> io::Result<()> {
-        if folder.is_dir() {
+    /// Makes a folder and those above it, each synced into the one above. One that is there may
+    /// have been made a moment ago, by another writer or before a crash: only what was synced once
+    /// is known to stay.
+    pub(super) fn settle(&self, folder: &Path) -> io::Result<()> {
+        let settled = || self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        if settled().contains(folder) {
             return Ok(());
         }
         if let Some(above) = folder.parent().filter(|above| above.starts_with(&self.root)) {
-            self.make_folders(above)?;
+            self.settle(above)?;
         }
         make_folder(folder)?;
-        sync_folder(folder)
+        sync_folder(folder)?;
+        let mut settled = settled();
+        if settled.len() >= SETTLED_MAX {
+            settled.retain(|folder| folder == &self.root);
+        }
+        settled.insert(folder.to_owned());
+        Ok(())
     }
 
     fn check_space(&self, key: &Key, bytes: u64, reserve: u64) -> Result<(), ObjectError> {
@@ -133,11 +140,27 @@ impl Inner {
     }
 }
 
-fn sync_folder(path: &Path) -> io::Result<()> {
+/// Makes the name of a file or folder durable.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
+/// Whether a file is where a folder would have to be, or the other way round.
+fn is_other(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotADirectory
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::AlreadyExists
+            | io::ErrorKind::DirectoryNotEmpty
+    )
+}
+
 fn at(key: &Key, error: io::Error) -> ObjectError {
+    if is_other(&error) {
+        let what = format!("object {key}, where others have a folder or an object,");
+        return ObjectError::other(ErrorKind::Invalid, what);
+    }
     ObjectError::io(format!("object {key}"), error)
 }
 
@@ -153,29 +176,37 @@ pub(super) struct Writer {
     file: Arc<File>,
     bytes: u64,
     checked: u64,
-    finished: bool,
+    /// A write has failed or was given up half way: what the file holds is not known.
+    broken: bool,
 }
 
 impl Writer {
+    fn check(&self) -> Result<(), ObjectError> {
+        if self.broken {
+            let what = format!("object {}, of which a write has failed,", self.key);
+            return Err(ObjectError::other(ErrorKind::Unavailable, what));
+        }
+        Ok(())
+    }
+
     pub(super) fn open(inner: Arc<Inner>, key: Key) -> Result<Self, ObjectError> {
         inner.check_space(&key, 0, inner.options.reserve_bytes)?;
         let (path, file) = inner.temporary().map_err(|e| at(&key, e))?;
         let file = Arc::new(file);
-        Ok(Self { inner, key, path, file, bytes: 0, checked: 0, finished: false })
+        Ok(Self { inner, key, path, file, bytes: 0, checked: 0, broken: false })
     }
 }
 
 #[async_trait]
 impl ObjectWriter for Writer {
     async fn write(&mut self, bytes: Bytes) -> Result<u64, ObjectError> {
-        let at_byte = self.bytes;
-        self.bytes += bytes.len() as u64;
-        let check = self.bytes >= self.checked + CHECK_EVERY;
-        if check {
-            self.checked = self.bytes;
-        }
+        self.check()?;
+        let start = self.bytes;
+        let end = start + bytes.len() as u64;
+        let check = end >= self.checked + CHECK_EVERY;
         let (inner, key, file) =
             (Arc::clone(&self.inner), self.key.clone(), Arc::clone(&self.file));
+        self.broken = true;
         blocking(move || {
             if check {
                 inner.check_space(&key, bytes.len() as u64, inner.options.reserve_bytes)?;
@@ -183,27 +214,32 @@ impl ObjectWriter for Writer {
             (&*file).write_all(&bytes).map_err(|e| at(&key, e))
         })
         .await?;
-        Ok(at_byte)
+        self.broken = false;
+        self.bytes = end;
+        if check {
+            self.checked = end;
+        }
+        Ok(start)
     }
 
-    async fn finish(mut self: Box<Self>) -> Result<u64, ObjectError> {
-        let (inner, key) = (Arc::clone(&self.inner), self.key.clone());
-        let (file, path) = (Arc::clone(&self.file), self.path.clone());
+    async fn finish(self: Box<Self>) -> Result<u64, ObjectError> {
+        self.check()?;
+        let turn = self.inner.turns.take(&self.key).await;
+        // The writer goes along: it must not remove the file while that is being renamed.
         blocking(move || {
-            let published = file.sync_data().and_then(|()| inner.publish(&key, &path));
-            published.map_err(|e| at(&key, e))
+            let _turn = turn;
+            let published =
+                self.file.sync_data().and_then(|()| self.inner.publish(&self.key, &self.path));
+            published.map_err(|e| at(&self.key, e))?;
+            Ok(self.bytes)
         })
-        .await?;
-        self.finished = true;
-        Ok(self.bytes)
+        .await
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if !self.finished {
-            // What stays behind here is removed when the store is opened again.
-            let _ = fs::remove_file(&self.path);
-        }
+        // A finished file has moved away. What stays here is removed when the store is opened.
+        let _ = fs::remove_file(&self.path);
     }
 }
