@@ -34,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) faults: VecDeque<Fault>,
     pub(crate) opened: usize,
     pub(crate) appended: u64,
+    /// Requests that are appending now.
+    pub(crate) appending: usize,
     pub(crate) committed: usize,
     /// The layer of every image.
     pub(crate) blob: Vec<u8>,
@@ -77,6 +79,15 @@ impl Fake {
         let inner = self.lock();
         assert_eq!(inner.uploads.len(), 1);
         inner.uploads.values().next().unwrap().1.clone()
+    }
+
+    /// Waits until a request has appended and none does any more: what a connection carried before
+    /// it was cut arrives a little later than its sender knows of the cut.
+    pub(crate) async fn at_rest(&self) {
+        let at_rest = |inner: &Inner| inner.appended > 0 && inner.appending == 0;
+        while !at_rest(&self.lock()) {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
     }
 
     fn fault(&self, id: &str) -> Option<Response> {
@@ -143,6 +154,7 @@ async fn append(
         Some(held) if held != offset => return problem(ProblemKind::OffsetMismatch, Some(held)),
         Some(_) => {}
     }
+    let _appending = Appending::begin(&fake);
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
         // What arrived before a connection broke stays.
@@ -153,6 +165,22 @@ async fn append(
     }
     let held = fake.lock().uploads[&id].1.len();
     (StatusCode::NO_CONTENT, [("upload-offset", held.to_string())]).into_response()
+}
+
+/// A request that appends, until it ends or is dropped.
+struct Appending(Fake);
+
+impl Appending {
+    fn begin(fake: &Fake) -> Self {
+        fake.lock().appending += 1;
+        Self(fake.clone())
+    }
+}
+
+impl Drop for Appending {
+    fn drop(&mut self) {
+        self.0.lock().appending -= 1;
+    }
 }
 
 async fn cancel(State(fake): State<Fake>, Path(id): Path<String>) -> StatusCode {

