@@ -26,6 +26,7 @@ mod recipe;
 mod source;
 mod store;
 mod varint;
+mod work;
 mod write;
 
 pub use codec::CodecError;
@@ -34,6 +35,7 @@ pub use read::LayerReader;
 pub use recipe::{AddressRun, Space};
 pub use source::Source;
 pub use store::{PageStore, PageStoreOptions, RecipeId};
+pub use work::Workers;
 pub use write::{Committed, LayerWriter, PageCounts, Part, PartKind, WriteStats};
 
 /// Bytes of a memory page; images of hosts with other page sizes are stored like any other file.

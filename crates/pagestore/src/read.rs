@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use pagevault_objects::{Key, ObjectStore};
 
 use crate::block::{Block, Op, SEGMENT_PAGES};
 use crate::cache::BlockCache;
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment};
-use crate::store::{data_key, offload};
+use crate::store::{PageStore, data_key};
 use crate::{PAGE, Result, codec};
 
 /// A layer that can be read, whole or in part.
@@ -24,7 +23,7 @@ pub struct LayerReader {
 
 #[derive(Debug)]
 struct Inner {
-    store: Arc<dyn ObjectStore>,
+    store: PageStore,
     /// The layer's own recipe, then its base, the base's base … down to the keyframe.
     levels: Vec<Level>,
     cache: BlockCache,
@@ -34,7 +33,6 @@ struct Inner {
 #[derive(Debug)]
 struct Level {
     recipe: Arc<Recipe>,
-    objects: Vec<Key>,
 }
 
 /// Pages that are wanted from an extent, and where they go.
@@ -56,21 +54,14 @@ struct Patch {
 }
 
 impl LayerReader {
-    pub(crate) fn new(
-        store: Arc<dyn ObjectStore>,
-        recipes: Vec<Arc<Recipe>>,
-        window_bytes: usize,
-    ) -> Result<Self> {
-        let level = |recipe: Arc<Recipe>| -> Result<Level> {
-            let objects = recipe.objects.iter().map(|id| data_key(id)).collect::<Result<_>>()?;
-            Ok(Level { recipe, objects })
-        };
-        let levels = recipes.into_iter().map(level).collect::<Result<_>>()?;
+    pub(crate) fn new(store: PageStore, recipes: Vec<Arc<Recipe>>) -> Self {
+        let levels = recipes.into_iter().map(|recipe| Level { recipe }).collect();
+        let window_bytes = store.options.window_bytes;
         // Half for segments under way (a block and what it decodes to, at once), half for blocks
         // that neighbours share.
         let window = (window_bytes / (4 * crate::SEGMENT_MAX as usize)).clamp(1, 16);
         let cache = BlockCache::new(window_bytes / 2);
-        Ok(Self { inner: Arc::new(Inner { store, levels, cache, window }) })
+        Self { inner: Arc::new(Inner { store, levels, cache, window }) }
     }
 
     /// Bytes of the layer.
@@ -93,11 +84,9 @@ impl LayerReader {
             .map(move |(extent, segment, cut)| {
                 let inner = Arc::clone(&inner);
                 // Spawned, so that segments are decoded while the reader is busy elsewhere.
-                let task = tokio::spawn(async move { inner.segment(extent, segment).await });
-                async move {
-                    let bytes = task.await.map_err(|e| PageStoreError::Task(e.to_string()))??;
-                    Ok(bytes.slice(cut))
-                }
+                let workers = inner.store.options.workers;
+                let task = workers.spawn(async move { inner.segment(extent, segment).await });
+                async move { Ok(task.await?.slice(cut)) }
             })
             .buffered(window)
             .boxed()
@@ -160,11 +149,11 @@ impl Inner {
             Ok(Encoding::Zero) => Bytes::from(vec![0; segment.bytes as usize]),
             Ok(Encoding::Zstd) => {
                 let stored = self.stored(level, &segment).await?;
-                return offload(move || {
+                let decode = move || {
                     let raw = codec::decompress(&stored, segment.bytes as usize)?;
                     checked(raw.into(), &segment)
-                })
-                .await;
+                };
+                return self.store.offload(decode).await;
             }
             _ => {
                 let pages = segment.bytes as usize / PAGE;
@@ -264,17 +253,18 @@ impl Inner {
     ) -> Result<Arc<Block>> {
         let make = async {
             let stored = self.stored(&self.levels[level], &segment).await?;
-            offload(move || Ok(Block::decode(&stored, segment.bytes as usize / PAGE)?)).await
+            let decode = move || Ok(Block::decode(&stored, segment.bytes as usize / PAGE)?);
+            self.store.offload(decode).await
         };
         self.cache.get((level, extent, number), make).await
     }
 
     /// The stored bytes of a segment, checked.
     async fn stored(&self, level: &Level, segment: &Segment) -> Result<Bytes> {
-        let object = segment.object as usize;
-        let key = level.objects.get(object).ok_or_else(short_segment)?;
+        let object = level.recipe.objects.get(segment.object as usize);
+        let key = &data_key(object.ok_or_else(short_segment)?)?;
         let end = segment.at.saturating_add(u64::from(segment.stored));
-        let read = self.store.get_range(key, segment.at..end).await;
+        let read = self.store.objects.get_range(key, segment.at..end).await;
         let bytes = read.map_err(|e| PageStoreError::reading(key.as_str(), e))?;
         if codec::checksum(&bytes) != segment.stored_checksum {
             let what = format!("object {} at byte {}", key.as_str(), segment.at);

@@ -8,6 +8,7 @@ use prost::Message;
 use crate::PAGE;
 use crate::codec;
 use crate::error::PageStoreError;
+use crate::store::RecipeId;
 
 /// First bytes of a recipe.
 pub(crate) const MAGIC: [u8; 8] = *b"PVRECIPE";
@@ -35,12 +36,13 @@ pub(crate) struct Recipe {
     /// Data objects that its segments name by number; the first is its own, if it has one.
     #[prost(string, repeated, tag = "4")]
     pub objects: Vec<String>,
-    /// Recipes that a reader must follow, nearest first; empty for a keyframe.
+    /// Recipes that a reader must follow, nearest first; empty for a keyframe. Only the first is
+    /// binding: it may have been put on another base since.
     #[prost(string, repeated, tag = "5")]
     pub chain: Vec<String>,
-    /// Data objects of the chain: not read through this recipe, but kept by it.
-    #[prost(string, repeated, tag = "6")]
-    pub chain_objects: Vec<String>,
+    /// Which checkpoint of its lineage since the keyframe it is; 0 for a keyframe.
+    #[prost(uint32, tag = "6")]
+    pub generation: u32,
     /// Stored bytes of its own object.
     #[prost(uint64, tag = "7")]
     pub stored_bytes: u64,
@@ -212,6 +214,11 @@ impl Recipe {
             offset = offset.checked_add(extent.bytes).ok_or("sizes overflow")?;
         }
         if offset == self.bytes { Ok(()) } else { Err("extents do not tile the layer") }
+    }
+
+    /// The recipe that this one is a delta on.
+    pub(crate) fn below(&self) -> Option<RecipeId> {
+        self.chain.first().cloned().map(RecipeId)
     }
 
     /// The extent and segment that hold the byte at `offset`, and where the segment begins.

@@ -1,5 +1,6 @@
 //! The store: where recipes and data objects are, and how one is opened.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use pagevault_objects::{ErrorKind, Key, ObjectStore, Precondition, Version};
 use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
+use crate::work::Workers;
 use crate::{Result, policy};
 
 /// Name of a recipe, never used twice.
@@ -22,12 +24,24 @@ pub struct PageStoreOptions {
     pub window_bytes: usize,
     /// zstd level of pages and everything else.
     pub level: i32,
+    /// Where its work runs.
+    pub workers: Workers,
 }
 
 impl Default for PageStoreOptions {
     fn default() -> Self {
-        Self { window_bytes: 64 << 20, level: 3 }
+        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool }
     }
+}
+
+/// What a delta is put on.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) reader: LayerReader,
+    /// Its recipe and those under it.
+    pub(crate) names: Vec<String>,
+    /// Which checkpoint since the keyframe the next one is.
+    pub(crate) generation: u32,
 }
 
 /// A page store over an object store. Cheap to clone.
@@ -45,28 +59,63 @@ impl PageStore {
 
     /// Opens a committed layer for reading.
     pub async fn open(&self, id: &RecipeId) -> Result<LayerReader> {
-        let first = self.recipe(id).await?.0;
-        let chain = first.chain.iter().map(|below| async {
-            let id = RecipeId(below.clone());
-            match self.recipe(&id).await {
-                Ok((recipe, _)) => Ok(Arc::new(recipe)),
-                Err(PageStoreError::NotFound(id)) => {
-                    Err(PageStoreError::damaged(format!("recipe {id} of a base is missing")))
-                }
-                Err(e) => Err(e),
-            }
-        });
-        let mut recipes = try_join_all(chain).await?;
-        recipes.insert(0, Arc::new(first));
-        LayerReader::new(Arc::clone(&self.objects), recipes, self.options.window_bytes)
+        Ok(self.reader(self.chain(id).await?))
     }
 
-    /// Opens `newest` as a base, if a delta may still be put on top of it.
-    pub(crate) async fn open_base(&self, newest: &RecipeId) -> Result<Option<LayerReader>> {
-        let reader = self.open(newest).await?;
-        let fits =
-            reader.recipe().is_some_and(|r| policy::may_extend(r, policy::expected_delta(r)));
-        Ok(fits.then_some(reader))
+    /// The base that the next delta after `newest` is put on: that one, or one of those under it.
+    pub(crate) async fn open_base(&self, newest: &RecipeId) -> Result<Option<Base>> {
+        let mut chain = self.chain(newest).await?;
+        let recipes: Vec<&Recipe> = chain.iter().map(|(_, recipe)| recipe.as_ref()).collect();
+        let Some(choice) = policy::choose(&recipes) else { return Ok(None) };
+        let generation = recipes[0].generation.saturating_add(1);
+        chain.drain(..choice);
+        let names = chain.iter().map(|(id, _)| id.0.clone()).collect();
+        Ok(Some(Base { reader: self.reader(chain), names, generation }))
+    }
+
+    fn reader(&self, chain: Vec<(RecipeId, Arc<Recipe>)>) -> LayerReader {
+        let recipes = chain.into_iter().map(|(_, recipe)| recipe).collect();
+        LayerReader::new(self.clone(), recipes)
+    }
+
+    /// A recipe and those under it, down to the keyframe.
+    ///
+    /// Each recipe names the one under it; the rest of its `chain` is what that one's was when it
+    /// was written, so that all can be asked for at once. Where one of them has been written anew
+    /// since, what it says itself counts.
+    async fn chain(&self, id: &RecipeId) -> Result<Vec<(RecipeId, Arc<Recipe>)>> {
+        let first = id;
+        let recipe = Arc::new(self.recipe(first).await?.0);
+        let expected = try_join_all(recipe.chain.iter().map(|below| async {
+            let id = RecipeId(below.clone());
+            match self.recipe(&id).await {
+                Ok((recipe, _)) => Ok(Some((id, Arc::new(recipe)))),
+                Err(PageStoreError::NotFound(_)) => Ok(None),
+                Err(e) => Err(e),
+            }
+        }));
+        let mut ahead: HashMap<_, _> = expected.await?.into_iter().flatten().collect();
+        let mut below = recipe.below();
+        let mut chain = vec![(first.clone(), recipe)];
+        while let Some(id) = below {
+            if chain.len() > policy::CHAIN_MAX {
+                return Err(PageStoreError::damaged(format!("recipe {} is on too many", first.0)));
+            }
+            let recipe = match ahead.remove(&id) {
+                Some(recipe) => recipe,
+                None => match self.recipe(&id).await {
+                    Ok((recipe, _)) => Arc::new(recipe),
+                    Err(PageStoreError::NotFound(id)) => {
+                        let what = format!("recipe {id} of a base is missing");
+                        return Err(PageStoreError::damaged(what));
+                    }
+                    Err(e) => return Err(e),
+                },
+            };
+            below = recipe.below();
+            chain.push((id, recipe));
+        }
+        Ok(chain)
     }
 
     /// Reads a recipe that is committed.
@@ -79,7 +128,7 @@ impl PageStore {
             Err(e) => return Err(e.into()),
         };
         let name = id.0.clone();
-        let recipe = offload(move || Recipe::from_bytes(&name, &object.bytes)).await?;
+        let recipe = self.offload(move || Recipe::from_bytes(&name, &object.bytes)).await?;
         if recipe.state != State::Committed as i32 {
             return Err(PageStoreError::NotFound(id.0.clone()));
         }
@@ -103,6 +152,15 @@ impl PageStore {
         Ok(sum)
     }
 
+    /// Runs work that takes more than a moment off the async threads.
+    pub(crate) async fn offload<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T> + Send + 'static,
+    {
+        self.options.workers.offload(work).await
+    }
+
     /// Writes a recipe under the precondition.
     pub(crate) async fn put_recipe(
         &self,
@@ -110,7 +168,7 @@ impl PageStore {
         recipe: Recipe,
         when: Precondition,
     ) -> Result<(Version, u64)> {
-        let bytes = offload(move || recipe.to_bytes()).await?;
+        let bytes = self.offload(move || recipe.to_bytes()).await?;
         let len = bytes.len() as u64;
         let version = self.objects.put(&recipe_key(id)?, Bytes::from(bytes), when).await?;
         Ok((version, len))
@@ -136,12 +194,3 @@ pub(crate) fn recipe_key(id: &RecipeId) -> Result<Key> {
 
 /// Where tombstones are: `tombstones/<data object>`.
 pub(crate) const TOMBSTONES: &str = "tombstones/";
-
-/// Runs work that takes more than a moment off the async threads.
-pub(crate) async fn offload<T, F>(work: F) -> Result<T>
-where
-    T: Send + 'static,
-    F: FnOnce() -> Result<T> + Send + 'static,
-{
-    tokio::task::spawn_blocking(work).await.map_err(|e| PageStoreError::Task(e.to_string()))?
-}

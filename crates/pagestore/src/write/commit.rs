@@ -23,7 +23,8 @@ impl LayerWriter {
         self.recipe.extents.retain(|extent| extent.bytes > 0);
         self.recipe.extents.sort_by_key(|extent| extent.offset);
         if !self.used_base {
-            forget_chain(&mut self.recipe);
+            self.recipe.chain.clear();
+            (self.recipe.generation, self.recipe.delta_bytes) = (0, 0);
         }
         let recipe = &mut self.recipe;
         name.clone_into(&mut recipe.name);
@@ -52,12 +53,6 @@ impl LayerWriter {
     }
 }
 
-fn forget_chain(recipe: &mut Recipe) {
-    recipe.chain.clear();
-    recipe.chain_objects.clear();
-    recipe.delta_bytes = 0;
-}
-
 /// A pending recipe that is no longer what its writer wrote was taken by a collector.
 fn lost(error: PageStoreError) -> PageStoreError {
     match error {
@@ -75,7 +70,7 @@ impl PageStore {
     /// present. The pending recipe has named it all since before this.
     async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
         let condemned = self.condemned().await?;
-        for object in recipe.objects.iter().chain(&recipe.chain_objects) {
+        for object in &recipe.objects {
             if condemned.contains(object) {
                 return Err(PageStoreError::BaseGone);
             }

@@ -8,13 +8,14 @@ use crate::mapping::Stretch;
 use crate::read::{LayerReader, Want, push_want};
 use crate::recipe::Encoding;
 use crate::source::Source;
-use crate::store::offload;
+use crate::work::Workers;
 use crate::write::{Part, Segment};
 use crate::{PAGE, Result, SEGMENT_MAX, codec};
 
 /// What the segments of a part have in common.
 #[derive(Debug)]
 pub(super) struct Plan {
+    pub(super) workers: Workers,
     pub(super) paged: bool,
     pub(super) level: i32,
     /// The base, its extent, and which pages correspond.
@@ -53,17 +54,18 @@ pub(super) async fn encode_segment(
 ) -> Result<Done> {
     let end = job.offset + u64::from(job.bytes);
     source.ready(end).await.map_err(PageStoreError::Source)?;
-    let raw = offload(move || {
+    let read = move || {
         let mut raw = vec![0; job.bytes as usize];
         source.read_at(job.offset, &mut raw).map_err(PageStoreError::Source)?;
         Ok(raw)
-    })
-    .await?;
+    };
+    let workers = plan.workers;
+    let raw = workers.offload(read).await?;
     if !plan.paged {
-        return offload(move || encode_bytes(&raw, plan.level, job)).await;
+        return workers.offload(move || encode_bytes(&raw, plan.level, job)).await;
     }
     let base = gather_base(&plan, job).await?;
-    offload(move || encode_pages(&raw, &base, plan.level, job)).await
+    workers.offload(move || encode_pages(&raw, &base, plan.level, job)).await
 }
 
 /// The pages of the base that correspond to those of the segment.

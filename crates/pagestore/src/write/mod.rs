@@ -11,7 +11,6 @@ use futures_util::stream::{self, StreamExt};
 use pagevault_objects::{ObjectWriter, Precondition, Version};
 
 use self::encode::{Job, Plan, encode_segment};
-use crate::error::PageStoreError;
 use crate::mapping::{self, Stretch};
 use crate::read::LayerReader;
 use crate::recipe::{Extent, Recipe, Segment, Space, State};
@@ -128,7 +127,7 @@ impl PageStore {
         spaces: Vec<Space>,
     ) -> Result<LayerWriter> {
         let opened = match base {
-            Some(id) => self.open_base(id).await?.map(|reader| (id.clone(), reader)),
+            Some(newest) => self.open_base(newest).await?,
             None => None,
         };
         let mut recipe = Recipe {
@@ -137,8 +136,13 @@ impl PageStore {
             domain: domain.to_owned(),
             ..Recipe::default()
         };
-        let base = opened.map(|(id, reader)| {
-            name_chain(&mut recipe, &id, &reader);
+        let base = opened.map(|base| {
+            let reader = base.reader;
+            if let Some(below) = reader.recipe() {
+                recipe.keyframe_bytes = below.keyframe_bytes;
+                recipe.delta_bytes = below.delta_bytes;
+            }
+            (recipe.chain, recipe.generation) = (base.names, base.generation);
             BaseOf { extents: match_extents(&spaces, &reader), reader }
         });
         let id = RecipeId(fresh_name()?);
@@ -158,15 +162,6 @@ impl PageStore {
     }
 }
 
-/// Names everything that reading through the base will need, so that collection keeps it.
-fn name_chain(recipe: &mut Recipe, id: &RecipeId, reader: &LayerReader) {
-    let Some(base) = reader.recipe() else { return };
-    recipe.chain = std::iter::once(&id.0).chain(&base.chain).cloned().collect();
-    recipe.chain_objects = base.objects.iter().chain(&base.chain_objects).cloned().collect();
-    recipe.keyframe_bytes = base.keyframe_bytes;
-    recipe.delta_bytes = base.delta_bytes;
-}
-
 fn match_extents(spaces: &[Space], base: &LayerReader) -> Vec<Option<u32>> {
     let extents = base.recipe().map(|r| r.extents.as_slice()).unwrap_or_default();
     let (numbers, theirs): (Vec<usize>, Vec<&Space>) =
@@ -183,12 +178,10 @@ impl LayerWriter {
         let (plan, mut extent) = self.plan(part)?;
         let window = (self.store.options.window_bytes / (6 * SEGMENT_MAX as usize)).clamp(1, 8);
         let plan = Arc::new(plan);
+        let workers = self.store.options.workers;
         let jobs = Job::all(part).map(|job| {
             let (plan, source) = (Arc::clone(&plan), Arc::clone(source));
-            async move {
-                let task = tokio::spawn(encode_segment(plan, job, source));
-                task.await.map_err(|e| PageStoreError::Task(e.to_string()))?
-            }
+            workers.spawn(encode_segment(plan, job, source))
         });
         let mut encoded = stream::iter(jobs).buffered(window);
         while let Some(result) = encoded.next().await {
@@ -210,10 +203,11 @@ impl LayerWriter {
 
     /// What a part is compared with, and the extent that it becomes.
     fn plan(&self, part: Part) -> Result<(Plan, Extent)> {
-        let level = self.store.options.level;
+        let (workers, level) = (self.store.options.workers, self.store.options.level);
+        let plain = Plan { workers, paged: false, level, base: None };
         let mut extent = Extent { offset: part.offset, bytes: part.bytes, ..Extent::default() };
         let PartKind::Pages(number) = part.kind else {
-            return Ok((Plan { paged: false, level, base: None }, extent));
+            return Ok((plain, extent));
         };
         let space = self.spaces.get(number).filter(|s| {
             let pages = s.runs.iter().fold(0u64, |sum, run| sum.saturating_add(run.pages));
@@ -221,7 +215,7 @@ impl LayerWriter {
         });
         let Some(space) = space else {
             // Page maps that do not fit the file: stored like any other bytes.
-            return Ok((Plan { paged: false, level, base: None }, extent));
+            return Ok((plain, extent));
         };
         extent.space = Some(space.clone());
         let base = self.base.as_ref().and_then(|base| {
@@ -231,7 +225,7 @@ impl LayerWriter {
             let stretches: Vec<Stretch> = mapping::join(&space.runs, &theirs.runs);
             Some((base.reader.clone(), number as usize, stretches))
         });
-        Ok((Plan { paged: true, level, base }, extent))
+        Ok((Plan { paged: true, base, ..plain }, extent))
     }
 
     /// Appends to the data object, which is opened when there is something to put in.

@@ -1,0 +1,51 @@
+//! Where work that takes more than a moment runs.
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use crate::Result;
+use crate::error::PageStoreError;
+
+/// Where compression, comparison and checksums run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// On the runtime's threads, in parallel.
+    #[default]
+    Pool,
+    /// Where they are waited for, one after the other: needs no runtime, and every run of a test is
+    /// the same.
+    Inline,
+}
+
+impl Workers {
+    /// Runs work off the async threads.
+    pub(crate) async fn offload<T, F>(self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T> + Send + 'static,
+    {
+        match self {
+            Self::Pool => tokio::task::spawn_blocking(work).await.map_err(cut_short)?,
+            Self::Inline => work(),
+        }
+    }
+
+    /// Begins a task, which goes on while its caller is busy elsewhere.
+    pub(crate) fn spawn<T, F>(self, task: F) -> BoxFuture<'static, Result<T>>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        match self {
+            Self::Pool => {
+                let task = tokio::spawn(task);
+                async move { task.await.map_err(cut_short)? }.boxed()
+            }
+            Self::Inline => task.boxed(),
+        }
+    }
+}
+
+fn cut_short(error: tokio::task::JoinError) -> PageStoreError {
+    PageStoreError::Task(error.to_string())
+}
