@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use crate::PAGE;
+use crate::buffer::Buffer;
 use crate::codec::{self, CodecError};
 use crate::varint;
 
@@ -61,11 +62,11 @@ pub(crate) struct Counts {
 #[derive(Debug)]
 pub(crate) struct Block {
     runs: Vec<Run>,
-    a: Vec<u8>,
+    a: Buffer,
     bitmaps: Range<usize>,
     /// Where each changed page's lines begin in `a`.
     lines: Vec<u32>,
-    literals: Vec<u8>,
+    literals: Buffer,
 }
 
 /// What encoding a segment came to.
@@ -83,7 +84,7 @@ pub(crate) struct Base {
     /// Per page of the segment: the base's page.
     pub(crate) page: Vec<Option<u64>>,
     /// Content of those pages, at the place of the segment's page; anything where there is none.
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: Buffer,
 }
 
 impl Base {
@@ -242,8 +243,8 @@ impl Block {
         Self::parse(a, literals, pages)
     }
 
-    fn parse(a: Vec<u8>, literals: Vec<u8>, pages: usize) -> Result<Self, CodecError> {
-        let mut input = a.as_slice();
+    fn parse(a: Buffer, literals: Buffer, pages: usize) -> Result<Self, CodecError> {
+        let mut input = &*a;
         let (runs, changed) = read_ops(&mut input, pages, literals.len() / PAGE)?;
         let bitmaps_at = a.len() - input.len();
         let bitmaps = bitmaps_at..bitmaps_at + changed * 8;
@@ -276,6 +277,14 @@ impl Block {
             };
             Run { page, pages: (run.page + run.pages).min(end) - page, op }
         })
+    }
+
+    /// The pages themselves, if all of them are stored whole.
+    pub(crate) fn into_literals(self) -> Result<Buffer, Self> {
+        match self.runs.as_slice() {
+            [Run { op: Op::New { .. }, .. }] => Ok(self.literals),
+            _ => Err(self),
+        }
     }
 
     /// Literal pages, from the literal of that number on.
@@ -387,7 +396,7 @@ mod tests {
         let pages = [page(1), vec![0; PAGE], changed, page(9), page(4)].concat();
         let base = Base {
             page: vec![Some(0), Some(1), Some(2), None, Some(3)],
-            bytes: [page(1), page(2), page(3), vec![0; PAGE], page(4)].concat(),
+            bytes: [page(1), page(2), page(3), vec![0; PAGE], page(4)].concat().into(),
         };
         let Encoded::Block { bytes, counts } = encode(&pages, &base, 3).unwrap() else { panic!() };
         assert_eq!(counts, Counts { zero: 1, same: 2, changed: 1, new: 1 });
@@ -399,13 +408,13 @@ mod tests {
     #[test]
     fn a_segment_equal_to_its_base_needs_no_block() {
         let pages = [page(1), page(2)].concat();
-        let base = Base { page: vec![Some(7), Some(8)], bytes: pages.clone() };
+        let base = Base { page: vec![Some(7), Some(8)], bytes: pages.clone().into() };
         assert_eq!(encode(&pages, &base, 3).unwrap(), Encoded::Same { base: 7 });
     }
 
     #[test]
     fn a_page_that_differs_everywhere_is_stored_whole() {
-        let base = Base { page: vec![Some(0)], bytes: vec![0x55; PAGE] };
+        let base = Base { page: vec![Some(0)], bytes: vec![0x55; PAGE].into() };
         let Encoded::Block { counts, .. } = encode(&page(9), &base, 3).unwrap() else { panic!() };
         assert_eq!(counts.new, 1);
     }
@@ -441,7 +450,7 @@ mod tests {
             pages in prop::collection::vec((0u8..4, prop::option::of(0u64..6), 0usize..PAGE), 1..20),
         ) {
             let base_pages: Vec<u8> = (0..6).flat_map(page).collect();
-            let mut base = Base::default();
+            let (mut numbers, mut base_bytes) = (Vec::new(), Vec::new());
             let mut bytes = Vec::new();
             for (kind, against, flip) in pages {
                 let origin = against.map_or_else(|| page(77), |b| page(b as u8));
@@ -453,9 +462,10 @@ mod tests {
                     _ => content = page(flip as u8),
                 }
                 bytes.extend(content);
-                base.page.push(against);
-                base.bytes.extend(origin);
+                numbers.push(against);
+                base_bytes.extend(origin);
             }
+            let base = Base { page: numbers, bytes: base_bytes.into() };
             let count = bytes.len() / PAGE;
             match encode(&bytes, &base, 1).unwrap() {
                 Encoded::Same { base } => {
@@ -475,7 +485,8 @@ mod tests {
             cut in 0usize..20_000,
         ) {
             let pages = [page(1), vec![0; PAGE], page(3)].concat();
-            let base = Base { page: vec![Some(0), None, Some(2)], bytes: [page(1), page(2), page(5)].concat() };
+            let bytes = [page(1), page(2), page(5)].concat().into();
+            let base = Base { page: vec![Some(0), None, Some(2)], bytes };
             let Encoded::Block { mut bytes, .. } = encode(&pages, &base, 3).unwrap() else { panic!() };
             for (at, value) in flips {
                 let at = at % bytes.len();

@@ -6,6 +6,8 @@ use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 use zstd::bulk::{Compressor, Decompressor};
 
+use crate::buffer::Buffer;
+
 /// Why stored bytes do not decode.
 #[derive(Debug, Error)]
 pub enum CodecError {
@@ -60,18 +62,26 @@ fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>, CodecError> {
 }
 
 /// The reverse of [`compress_into`]: `raw_len` says how many bytes come out.
-pub(crate) fn decompress(stored: &[u8], raw_len: usize) -> Result<Vec<u8>, CodecError> {
-    if stored.len() == raw_len {
-        return Ok(stored.to_vec());
+pub(crate) fn decompress(stored: &[u8], raw_len: usize) -> Result<Buffer, CodecError> {
+    let mut raw = Buffer::take(raw_len);
+    decompress_into(stored, &mut raw)?;
+    Ok(raw)
+}
+
+/// The same, into memory that is filled whole.
+pub(crate) fn decompress_into(stored: &[u8], raw: &mut [u8]) -> Result<(), CodecError> {
+    if stored.len() == raw.len() {
+        raw.copy_from_slice(stored);
+        return Ok(());
     }
-    let raw = DECOMPRESSOR.with_borrow_mut(|slot| -> Result<Vec<u8>, CodecError> {
+    let len = DECOMPRESSOR.with_borrow_mut(|slot| -> Result<usize, CodecError> {
         if slot.is_none() {
             *slot = Some(Decompressor::new()?);
         }
         let decompressor = slot.as_mut().ok_or(CodecError::TooLarge)?;
-        Ok(decompressor.decompress(stored, raw_len)?)
+        Ok(decompressor.decompress_to_buffer(stored, raw)?)
     })?;
-    if raw.len() == raw_len { Ok(raw) } else { Err(CodecError::Malformed) }
+    if len == raw.len() { Ok(()) } else { Err(CodecError::Malformed) }
 }
 
 #[cfg(test)]
@@ -87,7 +97,7 @@ mod tests {
             let stored = compress_into(raw, 3, &mut out).unwrap();
             assert_eq!(stored, out.len());
             assert!(stored <= raw.len());
-            assert_eq!(decompress(&out, raw.len()).unwrap(), raw);
+            assert_eq!(&decompress(&out, raw.len()).unwrap()[..], raw);
         }
     }
 

@@ -16,6 +16,7 @@
 )]
 
 mod block;
+mod buffer;
 mod cache;
 mod codec;
 mod error;

@@ -8,12 +8,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
+use pagevault_objects::Key;
+use tokio::sync::OnceCell;
+
 use crate::block::{Block, Op, SEGMENT_PAGES};
+use crate::buffer::Buffer;
 use crate::cache::BlockCache;
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment};
 use crate::store::{PageStore, data_key};
 use crate::{PAGE, Result, codec};
+
+/// Objects up to this size are read at once, in bytes.
+const WHOLE_MAX: u64 = 4 << 20;
+
+static ZEROS: [u8; crate::SEGMENT_MAX as usize] = [0; crate::SEGMENT_MAX as usize];
 
 /// A layer that can be read, whole or in part.
 #[derive(Debug, Clone)]
@@ -33,6 +42,8 @@ struct Inner {
 #[derive(Debug)]
 struct Level {
     recipe: Arc<Recipe>,
+    /// Its data object, read at once: a small delta has many blocks of a few hundred bytes.
+    whole: Option<OnceCell<Bytes>>,
 }
 
 /// Pages that are wanted from an extent, and where they go.
@@ -55,12 +66,19 @@ struct Patch {
 
 impl LayerReader {
     pub(crate) fn new(store: PageStore, recipes: Vec<Arc<Recipe>>) -> Self {
-        let levels = recipes.into_iter().map(|recipe| Level { recipe }).collect();
         let window_bytes = store.options.window_bytes;
-        // Half for segments under way (a block and what it decodes to, at once), half for blocks
-        // that neighbours share.
-        let window = (window_bytes / (4 * crate::SEGMENT_MAX as usize)).clamp(1, 16);
-        let cache = BlockCache::new(window_bytes / 2);
+        // A quarter for small objects that are read whole; a half for segments under way (a block
+        // and what it decodes to, at once), the rest for blocks that neighbours share.
+        let mut left = window_bytes as u64 / 4;
+        let level = |recipe: Arc<Recipe>| {
+            let fits = recipe.stored_bytes <= WHOLE_MAX.min(left);
+            left -= if fits { recipe.stored_bytes } else { 0 };
+            Level { recipe, whole: fits.then(OnceCell::new) }
+        };
+        let levels = recipes.into_iter().map(level).collect();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let window = (window_bytes / (4 * crate::SEGMENT_MAX as usize)).clamp(1, 2 * cores + 2);
+        let cache = BlockCache::new(window_bytes / 4);
         Self { inner: Arc::new(Inner { store, levels, cache, window }) }
     }
 
@@ -146,25 +164,42 @@ impl Inner {
         let segment = *find(&level.recipe, extent, number)?;
         let bytes = match Encoding::try_from(segment.encoding) {
             Ok(Encoding::Raw) => self.stored(level, &segment).await?,
-            Ok(Encoding::Zero) => Bytes::from(vec![0; segment.bytes as usize]),
+            Ok(Encoding::Zero) => Bytes::from_static(&ZEROS[..segment.bytes as usize]),
             Ok(Encoding::Zstd) => {
                 let stored = self.stored(level, &segment).await?;
                 let decode = move || {
                     let raw = codec::decompress(&stored, segment.bytes as usize)?;
-                    checked(raw.into(), &segment)
+                    checked(raw.freeze(), &segment)
                 };
                 return self.store.offload(decode).await;
             }
-            _ => {
-                let pages = segment.bytes as usize / PAGE;
-                let mut out = vec![0; segment.bytes as usize];
-                let page = (number * SEGMENT_PAGES) as u64;
-                let want = Want { page, pages: pages as u64, slot: 0 };
-                self.gather(extent, vec![want], &mut out).await?;
-                out.into()
+            Ok(Encoding::Pages) if self.levels.len() == 1 => {
+                // Nothing is below: a block that is all literals is what is asked for.
+                let stored = self.stored(level, &segment).await?;
+                let decode = move || {
+                    let block = Block::decode(&stored, segment.bytes as usize / PAGE)?;
+                    match block.into_literals() {
+                        Ok(literals) => checked(literals.freeze(), &segment).map(Ok),
+                        Err(block) => Ok(Err(block)),
+                    }
+                };
+                match self.store.offload(decode).await? {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(_) => self.pages(extent, number, &segment).await?,
+                }
             }
+            _ => self.pages(extent, number, &segment).await?,
         };
         checked(bytes, &segment)
+    }
+
+    /// A segment of pages, put together from all levels.
+    async fn pages(&self, extent: usize, number: usize, segment: &Segment) -> Result<Bytes> {
+        let mut out = Buffer::take(segment.bytes as usize);
+        let pages = (segment.bytes as usize / PAGE) as u64;
+        let want = Want { page: (number * SEGMENT_PAGES) as u64, pages, slot: 0 };
+        self.gather(extent, vec![want], &mut out).await?;
+        Ok(out.freeze())
     }
 
     /// Follows pages down the chain until each is a literal or zero, then applies the changes.
@@ -231,6 +266,9 @@ impl Inner {
         out: &mut [u8],
     ) -> Result<()> {
         if segment.encoding == Encoding::Zero as i32 {
+            for want in parts {
+                zero(out, want.slot, want.pages);
+            }
             return Ok(());
         }
         let stored = self.stored(&self.levels[level], segment).await?;
@@ -263,14 +301,33 @@ impl Inner {
     async fn stored(&self, level: &Level, segment: &Segment) -> Result<Bytes> {
         let object = level.recipe.objects.get(segment.object as usize);
         let key = &data_key(object.ok_or_else(short_segment)?)?;
-        let end = segment.at.saturating_add(u64::from(segment.stored));
-        let read = self.store.objects.get_range(key, segment.at..end).await;
-        let bytes = read.map_err(|e| PageStoreError::reading(key.as_str(), e))?;
+        let range = segment.at..segment.at.saturating_add(u64::from(segment.stored));
+        let damaged = || PageStoreError::damaged(format!("object {key} at byte {}", segment.at));
+        let bytes = match level.whole.as_ref().filter(|_| segment.object == 0) {
+            Some(whole) => {
+                let whole = self.whole(whole, key).await?;
+                let at = |offset: u64| usize::try_from(offset).ok().filter(|&at| at <= whole.len());
+                let (start, end) = at(range.start).zip(at(range.end)).ok_or_else(damaged)?;
+                whole.slice(start..end)
+            }
+            None => {
+                let read = self.store.objects.get_range(key, range).await;
+                read.map_err(|e| PageStoreError::reading(key.as_str(), e))?
+            }
+        };
         if codec::checksum(&bytes) != segment.stored_checksum {
-            let what = format!("object {} at byte {}", key.as_str(), segment.at);
-            return Err(PageStoreError::Damaged(what));
+            return Err(damaged());
         }
         Ok(bytes)
+    }
+
+    /// A small data object, read once.
+    async fn whole<'a>(&self, slot: &'a OnceCell<Bytes>, key: &Key) -> Result<&'a Bytes> {
+        let read = async {
+            let read = self.store.objects.get(key).await;
+            Ok(read.map_err(|e| PageStoreError::reading(key.as_str(), e))?.bytes)
+        };
+        slot.get_or_try_init(|| read).await
     }
 
     fn extent(&self, level: usize, extent: usize) -> Result<&Extent> {
@@ -293,7 +350,7 @@ fn take(
         let slot = want.slot + (run.page - first) as usize;
         covered += run.pages;
         match run.op {
-            Op::Zero => {}
+            Op::Zero => zero(out, slot, u64::from(run.pages)),
             Op::New { literal } => {
                 let bytes = block.literals(literal, run.pages);
                 out[slot * PAGE..slot * PAGE + bytes.len()].copy_from_slice(bytes);
@@ -312,6 +369,10 @@ fn take(
         }
     }
     if covered == pages { Ok(()) } else { Err(short_segment()) }
+}
+
+fn zero(out: &mut [u8], slot: usize, pages: u64) {
+    out[slot * PAGE..(slot + pages as usize) * PAGE].fill(0);
 }
 
 /// Appends a want, to the one before it where it goes on.

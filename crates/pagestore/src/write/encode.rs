@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::block::{self, Base, Block, Counts, Encoded, Op, SEGMENT_PAGES};
+use crate::buffer::Buffer;
 use crate::error::PageStoreError;
 use crate::mapping::Stretch;
 use crate::read::{LayerReader, Want, push_want};
@@ -55,7 +56,7 @@ pub(super) async fn encode_segment(
     let end = job.offset + u64::from(job.bytes);
     source.ready(end).await.map_err(PageStoreError::Source)?;
     let read = move || {
-        let mut raw = vec![0; job.bytes as usize];
+        let mut raw = Buffer::take(job.bytes as usize);
         source.read_at(job.offset, &mut raw).map_err(PageStoreError::Source)?;
         Ok(raw)
     };
@@ -74,7 +75,7 @@ async fn gather_base(plan: &Plan, job: Job) -> Result<Base> {
     let pages = job.bytes as usize / PAGE;
     let first = job.number * SEGMENT_PAGES as u64;
     let end = first + pages as u64;
-    let mut base = Base { page: vec![None; pages], bytes: vec![0; pages * PAGE] };
+    let mut base = Base { page: vec![None; pages], bytes: Buffer::take(pages * PAGE) };
     let mut wants = Vec::new();
     let start = stretches.partition_point(|s| s.page + s.pages <= first);
     for stretch in stretches[start..].iter().take_while(|s| s.page < end) {
@@ -110,7 +111,7 @@ fn encode_bytes(raw: &[u8], level: i32, job: Job) -> Result<Done> {
     let mut stored = Vec::new();
     codec::compress_into(raw, level, &mut stored)?;
     let encoding = if stored.len() == raw.len() { Encoding::Raw } else { Encoding::Zstd };
-    if codec::decompress(&stored, raw.len())? != raw {
+    if *codec::decompress(&stored, raw.len())? != *raw {
         return Err(PageStoreError::Verify(job.offset));
     }
     Ok((segment(job, raw, encoding, 0, &stored), stored, Counts::default()))
@@ -120,7 +121,7 @@ fn encode_pages(raw: &[u8], base: &Base, level: i32, job: Job) -> Result<Done> {
     match block::encode(raw, base, level)? {
         Encoded::Same { base: first } => {
             let expected = |(i, page): (usize, &Option<u64>)| *page == Some(first + i as u64);
-            if base.bytes != raw || !base.page.iter().enumerate().all(expected) {
+            if *base.bytes != *raw || !base.page.iter().enumerate().all(expected) {
                 return Err(PageStoreError::Verify(job.offset));
             }
             let counts = Counts { same: (raw.len() / PAGE) as u32, ..Counts::default() };

@@ -83,6 +83,28 @@ async fn a_chain_of_deltas_comes_back_and_costs_little() {
     }
 }
 
+/// Pages that do not compress.
+fn noise(seed: u64, count: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state ^ (state >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    };
+    (0..count * PAGE / 8).map(next).flat_map(u64::to_le_bytes).collect()
+}
+
+#[tokio::test]
+async fn a_large_keyframe_is_read_piece_by_piece_under_a_small_delta() {
+    let (store, _) = store();
+    let mut memory = noise(1, 1300);
+    let (first, _) = put(&store, "0", &memory, None).await;
+    memory[3_000_000] ^= 1;
+    let (second, layer) = put(&store, "1", &memory, Some(&first.id)).await;
+    assert!(first.stats.page_bytes > 5 << 20 && second.stats.page_bytes < 10_000);
+    let reader = store.open(&second.id).await.unwrap();
+    assert_eq!(reader.read(0..u64::MAX).await.unwrap(), layer);
+}
+
 #[tokio::test]
 async fn a_base_with_nothing_in_common_is_not_kept() {
     let (store, _) = store();
