@@ -1,10 +1,8 @@
 //! All that must pass, in order. A step that fails does not keep later ones from running, unless they need it.
 
-use std::path::PathBuf;
+use anyhow::Result;
 
-use anyhow::{Context as _, Result};
-
-use crate::commands::{cargo, command, output, read_lines, root, succeeds};
+use crate::commands::{cargo, command, read_lines, released_binary, root, succeeds};
 use crate::counts::Counts;
 use crate::prerequisites;
 use crate::summary::{Outcome, Summary};
@@ -129,12 +127,4 @@ fn run_script(
         }
     })?;
     Ok(Outcome::of(success))
-}
-
-fn released_binary() -> Result<PathBuf> {
-    let metadata = output(command(cargo(), &["metadata", "--format-version=1", "--no-deps"]))?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
-    let target =
-        metadata["target_directory"].as_str().context("cargo metadata has no target directory")?;
-    Ok(PathBuf::from(target).join("release/pagevault"))
 }

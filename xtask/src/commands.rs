@@ -60,3 +60,12 @@ pub(crate) fn read_lines(mut command: Command, mut line: impl FnMut(&str)) -> Re
     }
     Ok(child.wait()?.success())
 }
+
+/// Where a release build puts the binary.
+pub(crate) fn released_binary() -> Result<PathBuf> {
+    let metadata = output(command(cargo(), &["metadata", "--format-version=1", "--no-deps"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let target =
+        metadata["target_directory"].as_str().context("cargo metadata has no target directory")?;
+    Ok(PathBuf::from(target).join("release/pagevault"))
+}

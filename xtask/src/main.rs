@@ -1,6 +1,8 @@
-//! Project chores: `cargo xtask ci` runs all that must pass, `cargo xtask tidy` the quick checks of the tree.
+//! Project chores: `cargo xtask ci` runs all that must pass, `cargo xtask tidy` the quick checks of the tree,
+//! `cargo xtask bench` the benchmarks.
 #![expect(clippy::print_stdout, reason = "a chore speaks to the terminal")]
 
+mod bench;
 mod ci;
 mod commands;
 mod counts;
@@ -15,7 +17,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 cargo xtask ci [--fast]   formatting, clippy, tests, tidy, clients, end to end, crashes
                           --fast: without what needs the release binary
-cargo xtask tidy          dependency table, file sizes, lints, crate docs";
+cargo xtask tidy          dependency table, file sizes, lints, crate docs
+cargo xtask bench [...]   measures series of real checkpoints, beside other tools; writes bench/RESULTS.md
+                          --quick: a few minutes; --help: the rest";
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(ci::Extent::Full),
         ["ci", "--fast"] => ci::run(ci::Extent::Fast),
         ["tidy"] => run_tidy(),
+        ["bench", arguments @ ..] => bench::run(arguments),
         _ => {
             println!("{USAGE}");
             return ExitCode::from(2);

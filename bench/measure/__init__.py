@@ -1,0 +1,1 @@
+"""What `bench/run` measures; `cargo xtask bench` runs it."""
