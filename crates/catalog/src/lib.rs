@@ -55,7 +55,7 @@ impl Catalog {
         loop {
             let page = self.store.list(keys::ROOT, after.as_ref(), 1000).await?;
             for object in &page.objects {
-                self.refresh(&object.key).await?;
+                self.follow(&object.key, None).await?;
             }
             after = page.objects.last().map(|object| object.key.clone());
             if !page.more {
@@ -66,9 +66,21 @@ impl Catalog {
 
     /// Reads again what was being written when the process ended.
     async fn catch_up(&self) -> Result<()> {
-        for key in self.view.intents().await? {
-            self.refresh(&Key::new(key)?).await?;
+        for (intent, key) in self.view.intents().await? {
+            self.follow(&Key::new(key)?, Some(intent)).await?;
         }
         Ok(())
+    }
+
+    /// Reads a record at the start. One that cannot be read is left out of lists; it must not keep
+    /// all others from being served.
+    async fn follow(&self, key: &Key, intent: Option<view::Intent>) -> Result<()> {
+        match self.refresh(key, intent).await {
+            Err(error @ CatalogError::Corrupt { .. }) => {
+                tracing::error!(%error, "a record is left out of lists");
+                Ok(())
+            }
+            refreshed => refreshed,
+        }
     }
 }

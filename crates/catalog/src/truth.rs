@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::error::CatalogError;
 use crate::keys::Name;
 use crate::record::{BlobRecord, Envelope, ManifestRecord, NewManifest, TagRecord};
-use crate::view::Change;
+use crate::view::{Change, Intent};
 use crate::{Catalog, Result};
 
 /// Tries at a record that others change at the same time.
@@ -132,15 +132,32 @@ impl Catalog {
     pub(crate) async fn change<T, R>(
         &self,
         name: &Name,
-        mut decide: impl FnMut(Option<T>) -> Decision<T, R>,
+        decide: impl FnMut(Option<T>) -> Decision<T, R>,
     ) -> Result<R>
     where
         T: Serialize + DeserializeOwned + Clone,
     {
         let key = name.key()?;
-        let mut intended = false;
+        let mut intent = None;
+        let outcome = self.try_change(name, &key, decide, &mut intent).await;
+        let Some(intent) = intent else { return outcome };
+        // Also after a failure: a write whose answer was lost may have happened.
+        let refreshed = self.refresh(&key, Some(intent)).await;
+        outcome.and_then(|result| refreshed.map(|()| result))
+    }
+
+    async fn try_change<T, R>(
+        &self,
+        name: &Name,
+        key: &Key,
+        mut decide: impl FnMut(Option<T>) -> Decision<T, R>,
+        intent: &mut Option<Intent>,
+    ) -> Result<R>
+    where
+        T: Serialize + DeserializeOwned + Clone,
+    {
         for _ in 0..TRIES {
-            let (old, when) = match self.store.get(&key).await {
+            let (old, when) = match self.store.get(key).await {
                 Ok(object) => {
                     let old = Envelope::from_bytes(key.as_str(), &object.bytes)?.record;
                     (old, Precondition::Matches(object.version))
@@ -149,24 +166,14 @@ impl Catalog {
                 Err(e) => return Err(e.into()),
             };
             let (record, result) = match decide(old) {
-                Decision::Keep(result) => {
-                    if intended {
-                        self.refresh(&key).await?;
-                    }
-                    return Ok(result);
-                }
+                Decision::Keep(result) => return Ok(result),
                 Decision::Write(record, result) => (record, result),
             };
-            if !intended && followed(name) {
-                self.view.intend(key.as_str()).await?;
-                intended = true;
+            if intent.is_none() && followed(name) {
+                *intent = Some(self.view.intend(key.as_str()).await?);
             }
             let bytes = Bytes::from(Envelope::new(record)?.to_bytes()?);
-            match self.store.put(&key, bytes, when).await {
-                Ok(_) if intended => {
-                    self.refresh(&key).await?;
-                    return Ok(result);
-                }
+            match self.store.put(key, bytes, when).await {
                 Ok(_) => return Ok(result),
                 Err(e) if e.kind() == ErrorKind::Precondition => tokio::task::yield_now().await,
                 Err(e) => return Err(e.into()),
@@ -175,9 +182,9 @@ impl Catalog {
         Err(CatalogError::Conflict(key.to_string()))
     }
 
-    /// Brings the view's idea of one record up to date. The truth is read after the intent was
-    /// written, so two that refresh at once end with the newer.
-    pub(crate) async fn refresh(&self, key: &Key) -> Result<()> {
+    /// Brings the view's idea of one record up to date.
+    pub(crate) async fn refresh(&self, key: &Key, intent: Option<Intent>) -> Result<()> {
+        let refresh = self.view.refresh(key.as_str());
         let change = match Name::parse(key.as_str()) {
             Some(name @ Name::Manifest { .. }) => {
                 let record = self.read(&name).await?;
@@ -189,7 +196,7 @@ impl Catalog {
             }
             _ => return Ok(()),
         };
-        self.view.apply(key.as_str(), change).await
+        self.view.apply(refresh, intent, change).await
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Before a record is written its key goes into `intents`; afterwards the record is read back and
 //! applied, and the intent removed, in one transaction. So after a crash the intents name all that
-//! the view may have missed, and a start reads those, not the whole store.
+//! the view may have missed, and a start reads those, not the whole store. Each writer has an intent
+//! of its own: what one has applied says nothing of what another is about to write.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -15,10 +17,10 @@ use crate::keys::Name;
 use crate::record::{ManifestRecord, TagRecord};
 
 /// Version of the tables: another one is made anew.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
-    CREATE TABLE intents (key TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TABLE intents (id INTEGER PRIMARY KEY, key TEXT NOT NULL);
     CREATE TABLE tags (
         repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
         PRIMARY KEY (repository, tag)) WITHOUT ROWID;
@@ -45,6 +47,61 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 #[derive(Debug)]
 pub(crate) struct View {
     jobs: mpsc::Sender<Job>,
+    refreshes: Arc<Mutex<Refreshes>>,
+}
+
+/// A note that a record is about to change.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Intent(i64);
+
+/// Refreshes that are under way. They are numbered before they read the truth, and one that comes
+/// after a later one changes nothing: what that one read is at least as new as any write whose own
+/// refresh has a smaller number.
+#[derive(Debug, Default)]
+struct Refreshes {
+    last: u64,
+    keys: HashMap<String, UnderWay>,
+}
+
+#[derive(Debug, Default)]
+struct UnderWay {
+    count: usize,
+    applied: u64,
+}
+
+/// One refresh of one record.
+#[derive(Debug)]
+pub(crate) struct Refresh {
+    key: String,
+    number: u64,
+    all: Arc<Mutex<Refreshes>>,
+}
+
+impl Refresh {
+    /// Whether no later one was first; from now on, earlier ones are too late.
+    fn is_newest(&self) -> bool {
+        let mut all = lock(&self.all);
+        let Some(key) = all.keys.get_mut(&self.key) else { return true };
+        let newest = key.applied < self.number;
+        key.applied = key.applied.max(self.number);
+        newest
+    }
+}
+
+impl Drop for Refresh {
+    fn drop(&mut self) {
+        let mut all = lock(&self.all);
+        if let Some(key) = all.keys.get_mut(&self.key) {
+            key.count -= 1;
+            if key.count == 0 {
+                all.keys.remove(&self.key);
+            }
+        }
+    }
+}
+
+fn lock(refreshes: &Mutex<Refreshes>) -> MutexGuard<'_, Refreshes> {
+    refreshes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What happened to a record.
@@ -65,7 +122,7 @@ impl View {
             .name("view".to_owned())
             .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))
             .map_err(|e| CatalogError::Internal(e.to_string()))?;
-        Ok((Self { jobs }, fresh))
+        Ok((Self { jobs, refreshes: Arc::default() }, fresh))
     }
 
     /// Runs work on the database's thread.
@@ -77,38 +134,56 @@ impl View {
         let gone = || CatalogError::Internal("the view's thread has ended".to_owned());
         let (answer, result) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move |connection| {
-            let _ = answer.send(work(connection));
+            let result = work(connection);
+            if result.as_ref().is_err_and(is_damage) {
+                // The next start makes it anew.
+                let _ = connection.pragma_update(None, "user_version", 0);
+            }
+            let _ = answer.send(result);
         });
         self.jobs.send(job).map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 
     /// Notes that a record is about to change.
-    pub(crate) async fn intend(&self, key: &str) -> Result<()> {
+    pub(crate) async fn intend(&self, key: &str) -> Result<Intent> {
         let key = key.to_owned();
         self.run(move |db| {
-            db.prepare_cached("INSERT OR IGNORE INTO intents VALUES (?)")?.execute([key])?;
-            Ok(())
+            db.prepare_cached("INSERT INTO intents (key) VALUES (?)")?.execute([key])?;
+            Ok(Intent(db.last_insert_rowid()))
         })
         .await
+    }
+
+    /// Begins a refresh: before the truth is read.
+    pub(crate) fn refresh(&self, key: &str) -> Refresh {
+        let mut all = lock(&self.refreshes);
+        all.last += 1;
+        all.keys.entry(key.to_owned()).or_default().count += 1;
+        Refresh { key: key.to_owned(), number: all.last, all: Arc::clone(&self.refreshes) }
     }
 
     /// Records that were about to change when the process ended.
-    pub(crate) async fn intents(&self) -> Result<Vec<String>> {
+    pub(crate) async fn intents(&self) -> Result<Vec<(Intent, String)>> {
         self.run(|db| {
-            let mut all = db.prepare("SELECT key FROM intents")?;
-            let keys = all.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-            Ok(keys)
+            let mut all = db.prepare("SELECT id, key FROM intents")?;
+            let rows = all.query_map([], |row| Ok((Intent(row.get(0)?), row.get(1)?)))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
 
-    /// Applies what a record says now.
-    pub(crate) async fn apply(&self, key: &str, change: Change) -> Result<()> {
-        let key = key.to_owned();
+    /// Applies what a record said when it was read for this refresh.
+    pub(crate) async fn apply(
+        &self,
+        refresh: Refresh,
+        intent: Option<Intent>,
+        change: Change,
+    ) -> Result<()> {
         self.run(move |db| {
             let transaction = db.transaction()?;
             match change {
+                _ if !refresh.is_newest() => {}
                 Change::Manifest { name: Name::Manifest { repository, digest }, record } => {
                     apply_manifest(&transaction, &repository, digest.as_ref(), *record)?;
                 }
@@ -117,7 +192,9 @@ impl View {
                 }
                 _ => {}
             }
-            transaction.prepare_cached("DELETE FROM intents WHERE key = ?")?.execute([key])?;
+            if let Some(Intent(id)) = intent {
+                transaction.prepare_cached("DELETE FROM intents WHERE id = ?")?.execute([id])?;
+            }
             transaction.commit()?;
             Ok(())
         })
@@ -148,6 +225,12 @@ fn open(path: &Path) -> Result<(Connection, bool)> {
     Ok((connection, true))
 }
 
+fn is_damage(error: &CatalogError) -> bool {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+    let CatalogError::View(error) = error else { return false };
+    matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+}
+
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
@@ -157,8 +240,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     // An intent must be on the disk before the record is: it is what a power cut leaves to go by.
     connection.pragma_update(None, "synchronous", "full")?;
-    let intact: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if intact == "ok" { Ok(connection) } else { Err(rusqlite::Error::InvalidQuery) }
+    Ok(connection)
 }
 
 fn apply_tag(
@@ -226,4 +308,38 @@ pub(crate) fn first<T>(
     read: impl FnOnce(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Option<T>> {
     Ok(db.prepare_cached(sql)?.query_row(params, read).optional()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn change(digest: u8) -> Change {
+        let digest = format!("sha256:{digest:064x}").parse().unwrap();
+        let record = TagRecord { digest, updated_at: Timestamp::now(), checkpoint_time: None };
+        let name = Name::Tag { repository: "r".into(), tag: "t".into() };
+        Change::Tag { name, record: Some(record) }
+    }
+
+    #[tokio::test]
+    async fn a_refresh_that_comes_late_changes_nothing_and_forgets_only_its_own_intent() {
+        let folder = tempfile::tempdir().unwrap();
+        let (view, _) = View::open(folder.path().join("view.sqlite")).await.unwrap();
+        let (first, second) = (view.intend("t").await.unwrap(), view.intend("t").await.unwrap());
+        let (older, newer) = (view.refresh("t"), view.refresh("t"));
+        view.apply(newer, Some(second), change(2)).await.unwrap();
+        assert_eq!(view.intents().await.unwrap().len(), 1);
+        view.apply(older, Some(first), change(1)).await.unwrap();
+        let digest: Option<String> =
+            view.run(|db| first_column(db, "SELECT digest FROM tags")).await.unwrap();
+        assert!(digest.unwrap().ends_with('2'));
+        assert!(view.intents().await.unwrap().is_empty());
+        assert!(lock(&view.refreshes).keys.is_empty());
+    }
+
+    fn first_column(db: &Connection, sql: &str) -> Result<Option<String>> {
+        first(db, sql, [], |row| row.get(0))
+    }
 }

@@ -206,7 +206,7 @@ async fn what_a_crash_left_out_of_the_view_is_caught_up() {
 /// Writes an intent as the catalog does before it writes a record.
 fn rusqlite_intent(folder: &Path, key: &str) -> usize {
     let database = rusqlite::Connection::open(folder.join("view.sqlite")).unwrap();
-    database.execute("INSERT INTO intents VALUES (?)", [key]).unwrap()
+    database.execute("INSERT INTO intents (key) VALUES (?)", [key]).unwrap()
 }
 
 #[tokio::test]
@@ -217,4 +217,9 @@ async fn a_damaged_record_is_named() {
     store.put(&key, "{}".into(), Precondition::None).await.unwrap();
     let error = catalog.find_tag("r", "bad").await.unwrap_err();
     assert!(error.to_string().contains("repos/r/_tags/bad"), "{error}");
+    catalog.put_manifest("r", manifest(1, None)).await.unwrap();
+    // It does not keep a view from being made.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let again = open(&store, elsewhere.path()).await;
+    assert_eq!(again.repositories(None, 10).await.unwrap(), ["r"]);
 }
