@@ -83,6 +83,27 @@ async fn everything_is_there_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_base_is_no_reason_to_refuse_a_checkpoint() {
+    let vault = Vault::new().await;
+    let fixtures = series();
+    let keyframe = vault.push(&fixtures[0].tar).await.unwrap();
+    for object in vault.leftovers().iter().filter(|path| path.to_string_lossy().contains("/data/"))
+    {
+        let mut bytes = std::fs::read(object).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(object, bytes).unwrap();
+    }
+    let pushed = vault.push(&fixtures[1].tar).await.unwrap();
+    assert_eq!(pushed.base, None);
+    assert!(pushed.stored_bytes > keyframe.stored_bytes / 2);
+    assert_eq!(vault.pull(&pushed.reference).await, fixtures[1].tar);
+    let next = vault.push(&fixtures[2].tar).await.unwrap();
+    assert_eq!(next.base, Some(pushed.digest));
+    assert_eq!(vault.pull(&next.reference).await, fixtures[2].tar);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn labels_node_and_workload_are_kept() {
     let vault = Vault::new().await;
     let options = PushOptions {

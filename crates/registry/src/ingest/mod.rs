@@ -17,9 +17,7 @@ use pagevault_api::upload::NewUpload;
 use pagevault_archive::{Checkpoint, Identity, Member};
 use pagevault_catalog::Catalog;
 use pagevault_criu::Report;
-use pagevault_pagestore::{
-    LayerWriter, PageStore, PageStoreError, Part, PartKind, RecipeId, Source, Space,
-};
+use pagevault_pagestore::{LayerWriter, PageStore, Part, PartKind, RecipeId, Source, Space};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -139,15 +137,21 @@ impl Ingest {
         let parsed = begun.elapsed();
         let stored = match early {
             // The hint may choose what pages are compared with, never who the checkpoint is.
-            Some((stored, hinted)) if hinted == plan => stored?,
+            Some((stored, hinted)) if hinted == plan => stored,
             early => {
                 give_up(early.map(|(stored, _)| stored)).await;
-                self.again(&plan, &checkpoint, &growing).await?
+                self.again(&plan, &checkpoint, &growing).await
             }
         };
-        let stored = match stored.writer.fits() {
-            true => stored,
-            false => self.rebase(&plan, &checkpoint, &growing, stored).await?,
+        let stored = match stored {
+            Ok(stored) if stored.writer.fits() => stored,
+            // What is under it has become too much, or cannot be read.
+            Ok(_) => self.afresh(&plan, &checkpoint, &growing, stored).await?,
+            Err(ref error) if error.kind() == Kind::Damaged => {
+                tracing::error!(%error, "a checkpoint is stored without its base");
+                self.afresh(&plan, &checkpoint, &growing, stored).await?
+            }
+            Err(error) => return Err(error),
         };
         let micros = StageMicros {
             parse: micros(parsed),
@@ -176,15 +180,15 @@ impl Ingest {
         self.store(plan, Some(checkpoint.total_bytes), members, growing).await
     }
 
-    /// Stores a tar once more, without a base: what is under it has become too much.
-    async fn rebase(
+    /// Stores a tar once more, without a base.
+    async fn afresh(
         &self,
         plan: &Plan,
         checkpoint: &Checkpoint,
         growing: &Arc<Growing>,
-        stored: Stored,
+        stored: Result<Stored>,
     ) -> Result<Stored> {
-        give_up(Some(Ok(stored))).await;
+        give_up(Some(stored)).await;
         let members = replay(&checkpoint.members);
         self.store_against(plan, None, Some(checkpoint.total_bytes), members, growing).await
     }
@@ -213,14 +217,8 @@ impl Ingest {
     ) -> Result<Stored> {
         let (names, spaces): (Vec<_>, Vec<_>) = plan.spaces.clone().into_iter().unzip();
         let recipe = base.as_ref().map(|b| &b.recipe);
-        let mut writer = match self.pages.writer(&plan.domain, recipe, spaces.clone()).await {
-            // A damaged base is no reason to refuse a checkpoint.
-            Err(PageStoreError::Damaged(_) | PageStoreError::NotFound(_)) if recipe.is_some() => {
-                self.pages.writer(&plan.domain, None, spaces).await
-            }
-            opened => opened,
-        }
-        .map_err(store_error)?;
+        let opened = self.pages.writer(&plan.domain, recipe, spaces).await;
+        let mut writer = opened.map_err(store_error)?;
         match fill(&mut writer, &names, members, growing, bytes).await {
             Ok(()) => Ok(Stored { writer, base: base.map(|b| b.manifest) }),
             Err(error) => {
