@@ -86,6 +86,23 @@ pub struct Checkpoint {
     pub labels: BTreeMap<String, String>,
 }
 
+/// What a list of checkpoints is narrowed to; empty is all.
+#[derive(Debug, Clone, Default)]
+pub struct CheckpointFilter {
+    /// Kubernetes namespace.
+    pub namespace: Option<String>,
+    /// Name of the pod.
+    pub pod: Option<String>,
+    /// Name of the container.
+    pub container: Option<String>,
+    /// Name of the workload.
+    pub workload: Option<String>,
+    /// Name of the repository.
+    pub repository: Option<String>,
+    /// Labels that must be there with these values.
+    pub labels: BTreeMap<String, String>,
+}
+
 /// A checkpoint with all that is known of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use pagevault_objects::{Key, ObjectStore};
 
 pub use error::CatalogError;
-pub use query::{CheckpointFilter, Counts, LineageEntry, Referrer};
+pub use query::{Counts, LineageEntry, Referrer};
 pub use record::{
     BlobLocation, BlobRecord, CheckpointRecord, ManifestRecord, NewManifest, TagRecord,
 };

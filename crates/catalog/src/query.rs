@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::Checkpoint;
+use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
 use pagevault_api::page::Page;
 use pagevault_api::reference::Reference;
 use rusqlite::types::Value;
@@ -15,23 +15,6 @@ use crate::error::CatalogError;
 use crate::record::ManifestRecord;
 use crate::view::first;
 use crate::{Catalog, Result};
-
-/// What a list of checkpoints is narrowed to; empty is all.
-#[derive(Debug, Clone, Default)]
-pub struct CheckpointFilter {
-    /// Kubernetes namespace.
-    pub namespace: Option<String>,
-    /// Name of the pod.
-    pub pod: Option<String>,
-    /// Name of the container.
-    pub container: Option<String>,
-    /// Name of the workload.
-    pub workload: Option<String>,
-    /// Name of the repository.
-    pub repository: Option<String>,
-    /// Labels that must be there with these values.
-    pub labels: BTreeMap<String, String>,
-}
 
 /// The newest checkpoint of a lineage.
 #[derive(Debug, Clone, PartialEq, Eq)]

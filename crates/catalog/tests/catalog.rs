@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter};
 use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::stats::IngestStats;
 use pagevault_catalog::*;

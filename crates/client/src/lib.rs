@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use reqwest::Url;
 
-pub use api::ListFilter;
 pub use error::ClientError;
 pub use local::{LocalCheckpoint, inspect_file};
 pub use progress::{NoProgress, Progress};

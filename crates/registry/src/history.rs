@@ -1,12 +1,12 @@
 //! What is stored: lists, one checkpoint, totals.
 
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter};
 use pagevault_api::page::Page;
 use pagevault_api::reference::Reference;
 use pagevault_api::stats::StoreStats;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
-use crate::{CheckpointFilter, Registry, Result, catalog_error, names, store_error};
+use crate::{Registry, Result, catalog_error, names, store_error};
 
 impl Registry {
     /// Checkpoints, newest first.

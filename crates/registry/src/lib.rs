@@ -27,7 +27,6 @@ use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectSt
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
 
 pub use error::{RegistryError, RegistryErrorKind};
-pub use pagevault_catalog::CheckpointFilter;
 pub use pull::Blob;
 
 use RegistryErrorKind as Kind;

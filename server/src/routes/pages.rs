@@ -5,9 +5,8 @@ use std::fmt::{self, Write as _};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse as _, Response};
-use pagevault_api::checkpoint::Checkpoint;
+use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
 use pagevault_api::stats::StoreStats;
-use pagevault_registry::CheckpointFilter;
 
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};

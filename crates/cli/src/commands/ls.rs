@@ -2,9 +2,9 @@
 
 use std::io::Write as _;
 
-use pagevault_api::checkpoint::Checkpoint;
+use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
 use pagevault_api::page::Page;
-use pagevault_client::{Client, ListFilter};
+use pagevault_client::Client;
 
 use super::{print, print_json};
 use crate::args::LsArgs;
@@ -15,7 +15,7 @@ const PAGE_MAX: usize = 1000;
 
 pub(crate) async fn run(args: LsArgs) -> anyhow::Result<()> {
     let client = args.server.client()?;
-    let filter = ListFilter {
+    let filter = CheckpointFilter {
         namespace: args.namespace,
         pod: args.pod,
         container: args.container,
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: LsArgs) -> anyhow::Result<()> {
 
 async fn collect(
     client: &Client,
-    filter: &ListFilter,
+    filter: &CheckpointFilter,
     limit: usize,
 ) -> anyhow::Result<Page<Checkpoint>> {
     let mut all = Page { items: Vec::new(), next: None };

@@ -6,9 +6,9 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
+use pagevault_api::checkpoint::CheckpointFilter;
 use pagevault_api::reference::Reference;
 use pagevault_api::upload::{CommitUpload, NewUpload, PushOptions};
-use pagevault_registry::CheckpointFilter;
 
 use super::{Segment, pushed, respond};
 use crate::app::Shared;
