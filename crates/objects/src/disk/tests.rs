@@ -23,6 +23,32 @@ async fn passes_the_suite_on_several_threads() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     crate::suite::run(&store).await;
+    until_nothing_is_left(folder.path()).await;
+}
+
+/// What a dropped writer leaves is removed on a thread of the pool.
+async fn until_nothing_is_left(root: &Path) {
+    let nothing = || fs::read_dir(root.join("tmp")).unwrap().count() == 0;
+    for _ in 0..1000 {
+        if nothing() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("something is left");
+}
+
+#[tokio::test]
+async fn a_dropped_writer_frees_its_file_on_another_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut writer = store.writer(&key("a")).await.unwrap();
+    writer.write(Bytes::from_static(b"half")).await.unwrap();
+    drop(writer);
+    until_nothing_is_left(folder.path()).await;
+    // Without a runtime it does so itself.
+    let writer = store.writer(&key("b")).await.unwrap();
+    std::thread::spawn(move || drop(writer)).join().unwrap();
     assert_eq!(fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
 }
 

@@ -178,6 +178,8 @@ pub(super) struct Writer {
     checked: u64,
     /// A write has failed or was given up half way: what the file holds is not known.
     broken: bool,
+    /// The file has become the object.
+    published: bool,
 }
 
 impl Writer {
@@ -193,7 +195,7 @@ impl Writer {
         inner.check_space(&key, 0, inner.options.reserve_bytes)?;
         let (path, file) = inner.temporary().map_err(|e| at(&key, e))?;
         let file = Arc::new(file);
-        Ok(Self { inner, key, path, file, bytes: 0, checked: 0, broken: false })
+        Ok(Self { inner, key, path, file, bytes: 0, checked: 0, broken: false, published: false })
     }
 }
 
@@ -222,7 +224,7 @@ impl ObjectWriter for Writer {
         Ok(start)
     }
 
-    async fn finish(self: Box<Self>) -> Result<u64, ObjectError> {
+    async fn finish(mut self: Box<Self>) -> Result<u64, ObjectError> {
         self.check()?;
         let turn = self.inner.turns.take(&self.key).await;
         // The writer goes along: it must not remove the file while that is being renamed.
@@ -231,6 +233,7 @@ impl ObjectWriter for Writer {
             let published =
                 self.file.sync_data().and_then(|()| self.inner.publish(&self.key, &self.path));
             published.map_err(|e| at(&self.key, e))?;
+            self.published = true;
             Ok(self.bytes)
         })
         .await
@@ -239,7 +242,22 @@ impl ObjectWriter for Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A finished file has moved away. What stays here is removed when the store is opened.
-        let _ = fs::remove_file(&self.path);
+        if self.published {
+            return;
+        }
+        // What stays here is removed when the store is opened.
+        let (path, file) = (std::mem::take(&mut self.path), Arc::clone(&self.file));
+        // Until then the folder stays ours: the next process gives the same names.
+        let inner = Arc::clone(&self.inner);
+        let remove = move || {
+            let _ = fs::remove_file(path);
+            drop((file, inner));
+        };
+        // The blocks of gigabytes are freed when the last of name and descriptor goes: not on a
+        // thread that others' tasks wait for.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
+        }
     }
 }
