@@ -30,12 +30,18 @@ const UNITS: [(&str, u64); 9] = [
 ];
 
 impl ByteSize {
-    /// The size for people, with one digit after the point: `231.9 MiB`.
-    pub(crate) fn human(self) -> String {
-        let binary = UNITS.iter().take(4).find(|(_, unit)| self.0 >= *unit);
-        let Some((name, unit)) = binary else { return format!("{} B", self.0) };
-        let tenths = u128::from(self.0) * 10 / u128::from(*unit);
-        format!("{}.{} {name}", tenths / 10, tenths % 10)
+    /// The size for people, with one digit after the point: `231.7 MiB`.
+    pub fn human(self) -> String {
+        const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+        if self.0 < 1024 {
+            return format!("{} B", self.0);
+        }
+        let (mut value, mut unit) = (self.0 as f64 / 1024.0, 0);
+        // 1023.95 would be written as 1024.0.
+        while value >= 1023.95 && unit + 1 < UNITS.len() {
+            (value, unit) = (value / 1024.0, unit + 1);
+        }
+        format!("{value:.1} {}", UNITS.get(unit).unwrap_or(&"PiB"))
     }
 }
 
@@ -140,8 +146,15 @@ mod tests {
             assert_eq!(ByteSize(bytes).to_string(), text);
             assert_eq!(text.parse(), Ok(ByteSize(bytes)));
         }
-        assert_eq!(ByteSize(243_000_000).human(), "231.7 MiB");
-        assert_eq!(ByteSize(1023).human(), "1023 B");
-        assert_eq!(ByteSize(u64::MAX).human(), "16777215.9 TiB");
+    }
+
+    #[test]
+    fn for_people() {
+        let sizes = [0, 1023, 1024, 1536, (1 << 20) - 1, 1 << 20, 243_000_000, u64::MAX];
+        let texts = sizes.map(|bytes| ByteSize(bytes).human());
+        assert_eq!(
+            texts.join(" | "),
+            "0 B | 1023 B | 1.0 KiB | 1.5 KiB | 1.0 MiB | 1.0 MiB | 231.7 MiB | 16384.0 PiB"
+        );
     }
 }
