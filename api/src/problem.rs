@@ -29,6 +29,11 @@ pub struct Problem {
 pub enum ProblemKind {
     /// The request itself is wrong: a parameter, a name, a body.
     InvalidRequest,
+    /// What arrived does not have the digest that was said: it was damaged on its way, or changed
+    /// while it was sent. Send it again from the beginning.
+    DigestMismatch,
+    /// The body broke off or stood still. What arrived of an upload stays: go on there.
+    Interrupted,
     /// What was sent is not a checkpoint archive, or one that must not be let in.
     InvalidArchive,
     /// Nothing by that name.
@@ -53,8 +58,9 @@ impl ProblemKind {
     /// The HTTP status that goes with the kind.
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest => 400,
+            Self::InvalidRequest | Self::DigestMismatch => 400,
             Self::NotFound => 404,
+            Self::Interrupted => 408,
             Self::OffsetMismatch | Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::InvalidArchive => 422,
@@ -68,6 +74,8 @@ impl ProblemKind {
     pub fn title(self) -> &'static str {
         match self {
             Self::InvalidRequest => "invalid request",
+            Self::DigestMismatch => "digest does not match",
+            Self::Interrupted => "the body broke off",
             Self::InvalidArchive => "not an acceptable checkpoint archive",
             Self::NotFound => "not found",
             Self::OffsetMismatch => "upload offset does not match",

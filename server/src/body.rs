@@ -138,7 +138,12 @@ async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) -> Option<BodyDataStream>
     let mut chunks = body.body.into_data_stream();
     let mut received = 0u64;
     loop {
-        let message = match next(&mut chunks, idle).await {
+        let chunk = tokio::select! {
+            chunk = next(&mut chunks, idle) => chunk,
+            // It has failed, and a client that sends nothing would not be told before its time.
+            () = to.closed() => return Some(chunks),
+        };
+        let message = match chunk {
             Some(Ok(bytes)) => {
                 received = received.saturating_add(bytes.len() as u64);
                 match expected.is_some_and(|expected| received > expected) {
@@ -252,6 +257,15 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(20)).await;
         request.abort();
         assert!(tell.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_silent_is_told_of_a_failure() {
+        let silent = Body::from_stream(stream::pending::<io::Result<Bytes>>());
+        let body = Incoming::new(silent, &HeaderMap::new(), Duration::from_secs(3600));
+        let failing = |_| async { Err::<(), _>(RegistryError::new(Kind::UploadUnknown, "none")) };
+        let told = tokio::time::timeout(Duration::from_secs(30), send(body, failing)).await;
+        assert!(told.expect("it waits for the client").is_err());
     }
 
     #[tokio::test]

@@ -17,8 +17,7 @@ use pagevault_registry::{RegistryError, RegistryErrorKind as Kind};
 fn table(kind: Kind) -> (u16, Oci, ProblemKind) {
     match kind {
         Kind::Invalid => (400, Oci::ManifestInvalid, ProblemKind::InvalidRequest),
-        Kind::DigestMismatch => (400, Oci::DigestInvalid, ProblemKind::InvalidRequest),
-        Kind::SizeMismatch => (400, Oci::SizeInvalid, ProblemKind::InvalidRequest),
+        Kind::DigestMismatch => (400, Oci::DigestInvalid, ProblemKind::DigestMismatch),
         Kind::RepositoryUnknown => (404, Oci::NameUnknown, ProblemKind::NotFound),
         Kind::ManifestUnknown => (404, Oci::ManifestUnknown, ProblemKind::NotFound),
         Kind::BlobUnknown => (404, Oci::BlobUnknown, ProblemKind::NotFound),
@@ -29,7 +28,7 @@ fn table(kind: Kind) -> (u16, Oci, ProblemKind) {
         Kind::Conflict => (409, Oci::Denied, ProblemKind::Conflict),
         Kind::TooLarge => (413, Oci::SizeInvalid, ProblemKind::TooLarge),
         Kind::Full => (507, Oci::Denied, ProblemKind::InsufficientStorage),
-        Kind::BodyBroken => (400, Oci::BlobUploadInvalid, ProblemKind::InvalidRequest),
+        Kind::BodyBroken => (408, Oci::BlobUploadInvalid, ProblemKind::Interrupted),
         Kind::Damaged => (500, Oci::Unknown, ProblemKind::Damaged),
         Kind::Unavailable => (503, Oci::Unknown, ProblemKind::Unavailable),
         Kind::Internal => (500, Oci::Unknown, ProblemKind::Internal),
@@ -190,10 +189,9 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 17] = [
+    const KINDS: [Kind; 16] = [
         Kind::Invalid,
         Kind::DigestMismatch,
-        Kind::SizeMismatch,
         Kind::RepositoryUnknown,
         Kind::ManifestUnknown,
         Kind::BlobUnknown,

@@ -10,8 +10,6 @@ pub enum RegistryErrorKind {
     Invalid,
     /// Content does not hash to the digest that was given for it.
     DigestMismatch,
-    /// Content has another size than was said.
-    SizeMismatch,
     /// No such repository.
     RepositoryUnknown,
     /// No such manifest or tag.

@@ -144,7 +144,7 @@ async fn a_push_that_breaks_leaves_nothing() {
     let tar = tarball();
     let parts = [Ok(tar[..tar.len() / 2].to_vec()), Err(std::io::Error::other("gone"))];
     let body = Body::from_stream(futures_util::stream::iter(parts));
-    server.ask("POST /api/v1/checkpoints", &[], body).await.expect(400);
+    server.ask("POST /api/v1/checkpoints", &[], body).await.expect(408);
     server.ask("POST /api/v1/checkpoints", &[], tar[..tar.len() / 2].to_vec()).await.expect(422);
     let spool = std::fs::read_dir(server.folder.path().join("spool")).unwrap();
     assert_eq!(spool.count(), 0);

@@ -81,7 +81,7 @@ async fn a_body_that_breaks_can_be_gone_on_with() {
     let to = start(&server, "a").await;
     let broken = [Ok("one "), Err(std::io::Error::other("gone"))];
     let body = Body::from_stream(futures_util::stream::iter(broken));
-    server.ask(&format!("PATCH {to}"), &[], body).await.expect(400);
+    server.ask(&format!("PATCH {to}"), &[], body).await.expect(408);
     assert_eq!(server.get(&to).await.expect(204).header("range"), "0-3");
     patch(&server, &to, Some("4-6"), b"two").await.expect(202);
     server.ask(&format!("PUT {to}?digest={}", sha256(b"one two")), &[], "").await.expect(201);
