@@ -99,6 +99,9 @@ impl ClientError {
             Self::Problem(problem) => match problem.kind {
                 ProblemKind::Damaged => "the server's log names the damaged object".into(),
                 ProblemKind::Unavailable => "try again later".into(),
+                ProblemKind::DigestMismatch => {
+                    "the file changes while it is sent, or the network or a disk is at fault".into()
+                }
                 ProblemKind::NotFound => "`pagevault ls` shows what is there".into(),
                 ProblemKind::Internal => match &problem.request_id {
                     Some(id) => format!("the server's log has more, under request {id}"),
@@ -139,15 +142,22 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::Broken { .. } => true,
             Self::Problem(problem) => {
-                matches!(problem.kind, ProblemKind::Unavailable | ProblemKind::OffsetMismatch)
-                    || matches!(problem.status, 429 | 502 | 503 | 504)
+                matches!(
+                    problem.kind,
+                    ProblemKind::Unavailable
+                        | ProblemKind::OffsetMismatch
+                        | ProblemKind::Interrupted
+                ) || passes(problem.status)
                     || self.is_fault()
             }
-            Self::Protocol { status, .. } => {
-                matches!(status, Some(429 | 502 | 503 | 504)) || self.is_fault()
-            }
+            Self::Protocol { status, .. } => status.is_some_and(passes) || self.is_fault(),
             _ => false,
         }
+    }
+
+    /// True if what arrived was not what was sent.
+    pub(crate) fn is_digest_mismatch(&self) -> bool {
+        self.problem().is_some_and(|problem| problem.kind == ProblemKind::DigestMismatch)
     }
 
     /// True for a fault of the server, which may pass with a restart but should not be tried for long.
@@ -158,4 +168,9 @@ impl ClientError {
             _ => false,
         }
     }
+}
+
+/// Statuses of servers and proxies that may well be another one a little later.
+fn passes(status: u16) -> bool {
+    matches!(status, 408 | 429 | 502 | 503 | 504)
 }

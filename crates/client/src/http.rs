@@ -58,8 +58,14 @@ impl Client {
         url
     }
 
-    /// Sends a request; anything but success is an error.
+    /// Sends a request that is short; anything but success is an error. A server that takes the
+    /// connection and says nothing is not waited for.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        self.in_time(self.send_patiently(request)).await?
+    }
+
+    /// Sends a request whose answer takes its time; whoever calls looks after it.
+    pub(crate) async fn send_patiently(&self, request: RequestBuilder) -> Result<Response> {
         let response = request.send().await.map_err(|e| self.transport(&e))?;
         if response.status().is_success() {
             Ok(response)
@@ -68,9 +74,19 @@ impl Client {
         }
     }
 
-    /// The same, and reads the JSON of the answer.
+    /// Waits for something of the server, as long as a connection may stand still.
+    pub(crate) async fn in_time<T>(&self, step: impl Future<Output = T>) -> Result<T> {
+        let stall = self.settings.stall;
+        let waited = tokio::time::timeout(stall, step).await;
+        waited.map_err(|_| self.broken(format!("nothing came for {} s", stall.as_secs())))
+    }
+
+    /// Sends a request that is short, and reads the JSON of the answer.
     pub(crate) async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
-        let response = self.send(request).await?;
+        self.read_json(self.send(request).await?).await
+    }
+
+    pub(crate) async fn read_json<T: DeserializeOwned>(&self, response: Response) -> Result<T> {
         let status = response.status();
         let body = self.body(response, JSON_BYTES_MAX).await?;
         serde_json::from_slice(&body)
@@ -80,13 +96,18 @@ impl Client {
     /// A body, up to a size.
     pub(crate) async fn body(&self, mut response: Response, max: usize) -> Result<Bytes> {
         let mut body = BytesMut::new();
-        while let Some(part) = response.chunk().await.map_err(|e| self.transport(&e))? {
+        while let Some(part) = self.chunk(&mut response).await? {
             if body.len().saturating_add(part.len()) > max {
                 return Err(self.protocol(Some(response.status()), "an answer without an end"));
             }
             body.extend_from_slice(&part);
         }
         Ok(body.freeze())
+    }
+
+    /// The next part of a body.
+    pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<Bytes>> {
+        self.in_time(response.chunk()).await?.map_err(|e| self.transport(&e))
     }
 
     pub(crate) fn protocol(

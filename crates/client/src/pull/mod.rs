@@ -165,10 +165,7 @@ impl Client {
         }
         let mut response = self.send(request).await?;
         let mut skip = self.skip(&response, sink.taken())?;
-        loop {
-            let next = tokio::time::timeout(self.settings.stall, response.chunk()).await;
-            let next = next.map_err(|_| self.broken("nothing arrives"))?;
-            let Some(mut piece) = next.map_err(|e| self.transport(&e))? else { break };
+        while let Some(mut piece) = self.chunk(&mut response).await? {
             let dropped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
             skip = skip.saturating_sub(dropped as u64);
             let piece = piece.split_off(dropped);

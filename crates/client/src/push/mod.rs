@@ -91,9 +91,30 @@ impl Client {
         self.send(self.http.delete(self.url(["api", "v1", "uploads", id]))).await.map(drop)
     }
 
+    /// Commits, which takes as long as it takes: the server is asked now and then whether it is
+    /// still there, and whether it is done.
     pub(crate) async fn commit_upload(&self, id: &str, commit: &CommitUpload) -> Result<Pushed> {
         let url = self.url(["api", "v1", "uploads", id, "commit"]);
-        self.json(self.http.post(url).json(commit)).await
+        let committing = async {
+            let response = self.send_patiently(self.http.post(url).json(commit)).await?;
+            self.read_json(response).await
+        };
+        tokio::pin!(committing);
+        loop {
+            tokio::select! {
+                outcome = &mut committing => return outcome,
+                () = tokio::time::sleep(self.settings.stall) => {}
+            }
+            let asked = tokio::select! {
+                // A refusal is told to whoever asks first.
+                biased;
+                outcome = &mut committing => return outcome,
+                asked = self.upload(id) => asked?,
+            };
+            if let Some(pushed) = asked.result {
+                return Ok(pushed);
+            }
+        }
     }
 
     /// Appends a body of known length; returns how much the upload then holds.
@@ -111,7 +132,7 @@ impl Client {
             .header(header::CONTENT_TYPE, pagevault_api::media_types::PARTIAL_UPLOAD)
             .header(header::CONTENT_LENGTH, length)
             .body(body);
-        let response = self.send(request).await?;
+        let response = self.send_patiently(request).await?;
         Ok(upload_offset(&response).unwrap_or(offset.saturating_add(length)))
     }
 

@@ -51,8 +51,9 @@ impl<'a> FilePush<'a> {
             None => self.open().await?,
         };
         let mut outcome = self.carry_through(&upload).await;
-        if outcome.as_ref().is_err_and(ClientError::is_not_found) {
-            // The server has forgotten the upload: once more from the beginning, not for ever.
+        // Once more from the beginning, not for ever.
+        if outcome.as_ref().is_err_and(is_to_begin_again) {
+            self.hash = FileHash::default();
             upload = self.open().await?;
             outcome = self.carry_through(&upload).await;
         }
@@ -78,8 +79,12 @@ impl<'a> FilePush<'a> {
                 Some(pushed) if !self.is_there(pushed).await? => Ok(None),
                 _ => Ok(Some(upload)),
             },
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                if error.problem().is_some_and(|problem| is_final(problem.kind)) {
+                    self.state.forget();
+                }
+                if is_to_begin_again(&error) { Ok(None) } else { Err(error) }
+            }
         }
     }
 
@@ -109,7 +114,13 @@ impl<'a> FilePush<'a> {
                 }
                 // It is said of a hint that the server has no room for, too.
                 Err(error) if is_too_large(&error) && new.hint.is_some() => new.hint = None,
-                Err(error) => self.retry.again(error, self.progress).await?,
+                Err(error) => {
+                    // A large hint may not get through a slow connection in time; it only saves some.
+                    if matches!(error, ClientError::Broken { .. }) {
+                        new.hint = None;
+                    }
+                    self.retry.again(error, self.progress).await?;
+                }
             }
         }
     }
@@ -214,19 +225,34 @@ impl<'a> FilePush<'a> {
         self.client.protocol(None, format!("the upload holds {held} bytes of a file of {total}"))
     }
 
-    /// Keeps the upload for another run, where that can help.
+    /// Keeps the upload for another run, unless that can be of no use.
     async fn give_up(&self, upload: &Upload, error: &ClientError) {
         match error {
             ClientError::FileChanged { .. } => {
                 self.state.forget();
                 let _ = self.client.cancel_upload(&upload.id).await;
             }
-            ClientError::Problem(problem)
-                if problem.kind != ProblemKind::InsufficientStorage && !error.is_passing() =>
-            {
-                self.state.forget();
-            }
+            ClientError::Problem(problem) if is_final(problem.kind) => self.state.forget(),
             _ => {}
         }
     }
+}
+
+/// Whether the server has forgotten the upload, or has kept what the file no longer is: its stamp
+/// does not show every change.
+fn is_to_begin_again(error: &ClientError) -> bool {
+    error.is_not_found() || error.is_digest_mismatch()
+}
+
+/// Whether the upload is gone, or will never be accepted. Anything else is the server's state, and
+/// passes with it.
+fn is_final(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::InvalidArchive
+            | ProblemKind::TooLarge
+            | ProblemKind::NotFound
+            | ProblemKind::DigestMismatch
+            | ProblemKind::InvalidRequest
+    )
 }

@@ -30,7 +30,7 @@ pub(crate) async fn push(
         .header(reqwest::header::CONTENT_TYPE, "application/x-tar")
         .body(body);
     progress.begin(0, None);
-    let sending = client.json::<Pushed>(request);
+    let sending = async { client.read_json::<Pushed>(client.send_patiently(request).await?).await };
     let outcome = client.watch(sending, &sent, 0, progress).await;
     if let Some(source) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(ClientError::Io { doing: "reading the input".to_owned(), source });

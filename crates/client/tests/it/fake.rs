@@ -25,6 +25,8 @@ pub(crate) enum Fault {
     Forget,
     /// A power cut: so many bytes at the end have not survived.
     Lose(usize),
+    /// It is done, and nobody is told.
+    Silence,
 }
 
 #[derive(Default)]
@@ -32,6 +34,8 @@ pub(crate) struct Inner {
     pub(crate) uploads: HashMap<String, (NewUpload, Vec<u8>)>,
     pub(crate) results: HashMap<String, Pushed>,
     pub(crate) faults: VecDeque<Fault>,
+    /// Answers to commits that are kept back.
+    pub(crate) silent: bool,
     pub(crate) opened: usize,
     pub(crate) appended: u64,
     /// Requests that are appending now.
@@ -98,6 +102,10 @@ impl Fake {
                 inner.uploads.clear();
                 None
             }
+            Fault::Silence => {
+                inner.silent = true;
+                None
+            }
             Fault::Lose(bytes) => {
                 let data = &mut inner.uploads.get_mut(id)?.1;
                 data.truncate(data.len().saturating_sub(bytes));
@@ -158,7 +166,7 @@ async fn append(
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
         // What arrived before a connection broke stays.
-        let Ok(piece) = piece else { return problem(ProblemKind::InvalidRequest, None) };
+        let Ok(piece) = piece else { return problem(ProblemKind::Interrupted, None) };
         let mut inner = fake.lock();
         inner.appended += piece.len() as u64;
         inner.uploads.get_mut(&id).unwrap().1.extend_from_slice(&piece);
@@ -196,16 +204,27 @@ async fn commit(
     if let Some(response) = fake.fault(&id) {
         return response;
     }
-    let mut inner = fake.lock();
-    let Some((new, data)) = inner.uploads.get(&id) else { return not_found() };
-    if data.len() as u64 != commit.bytes {
-        return problem(ProblemKind::OffsetMismatch, Some(data.len() as u64));
+    let (response, silent) = commit_now(&fake, id, &commit);
+    if silent {
+        std::future::pending::<()>().await;
     }
-    assert_eq!(commit.sha256.as_deref(), Some(sha256(data).as_str()));
+    response
+}
+
+fn commit_now(fake: &Fake, id: String, commit: &CommitUpload) -> (Response, bool) {
+    let mut inner = fake.lock();
+    let Some((new, data)) = inner.uploads.get(&id) else { return (not_found(), false) };
+    if data.len() as u64 != commit.bytes {
+        return (problem(ProblemKind::OffsetMismatch, Some(data.len() as u64)), false);
+    }
+    if commit.sha256.as_deref() != Some(sha256(data).as_str()) {
+        inner.uploads.remove(&id);
+        return (problem(ProblemKind::DigestMismatch, None), false);
+    }
     let result = pushed(data, new.options.reference.clone());
     inner.results.insert(id, result.clone());
     inner.committed += 1;
-    Json(result).into_response()
+    (Json(result).into_response(), inner.silent)
 }
 
 async fn push(

@@ -12,14 +12,17 @@ use std::time::Duration;
 
 use pagevault_client::{Client, ClientSettings};
 
-/// A client that loses its patience soon.
-fn client(address: SocketAddr, retry_ms: u64) -> Client {
-    let settings = ClientSettings {
+/// Patience that ends soon.
+fn settings(retry_ms: u64) -> ClientSettings {
+    ClientSettings {
         retry_for: Duration::from_millis(retry_ms),
         stall: Duration::from_secs(5),
         first_delay: Duration::from_millis(2),
-    };
-    Client::new(&address.to_string(), settings).unwrap()
+    }
+}
+
+fn client(address: SocketAddr, retry_ms: u64) -> Client {
+    Client::new(&address.to_string(), settings(retry_ms)).unwrap()
 }
 
 /// Bytes that repeat nowhere.

@@ -1,9 +1,10 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use pagevault_api::problem::ProblemKind;
 use pagevault_client::{
-    Client, ClientError, NoProgress, Progress, PushOutcome, PushRequest, PushSource,
+    Client, ClientError, NoProgress, Progress, PullTarget, PushOutcome, PushRequest, PushSource,
 };
 use tempfile::TempDir;
 
@@ -89,6 +90,7 @@ async fn faults_that_pass() {
         Fault::Answer(ProblemKind::Unavailable),
         Fault::Answer(ProblemKind::Internal),
         Fault::Answer(ProblemKind::Conflict),
+        Fault::Answer(ProblemKind::Interrupted),
         Fault::Lose(0),
         Fault::Answer(ProblemKind::Unavailable),
     ]);
@@ -183,6 +185,68 @@ async fn a_file_that_changes_is_not_committed() {
     assert!(matches!(pushed, Err(ClientError::FileChanged { .. })));
     let inner = setup.fake.lock();
     assert_eq!((inner.committed, inner.uploads.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_fault_of_the_server_does_not_cost_what_has_arrived() {
+    for kind in [ProblemKind::Damaged, ProblemKind::Internal, ProblemKind::InsufficientStorage] {
+        let setup = Setup::new().await;
+        setup.fake.faults([Fault::Lose(0), Fault::Answer(kind)]);
+        setup.fake.faults([Fault::Answer(kind); 5]);
+        setup.push(&client(setup.address, 100)).await.unwrap_err();
+        assert_eq!(files_in(&setup.folder.path().join("state")), 1, "{kind:?}");
+        setup.fake.lock().faults.clear();
+        let outcome = setup.push(&client(setup.address, 1000)).await.unwrap();
+        setup.check(&outcome);
+        assert_eq!((outcome.sent_bytes, setup.fake.lock().opened), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changed_unseen_is_sent_from_its_beginning() {
+    let mut setup = Setup::new().await;
+    let address = proxy::start(setup.address, &[up(2_000_000)]).await;
+    setup.push(&client(address, 0)).await.unwrap_err();
+    setup.fake.at_rest().await;
+    // Its stamp is what it was.
+    let modified = std::fs::metadata(setup.tar()).unwrap().modified().unwrap();
+    setup.data[..5].copy_from_slice(b"other");
+    let file = std::fs::OpenOptions::new().write(true).open(setup.tar()).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"other", 0).unwrap();
+    file.set_modified(modified).unwrap();
+    let outcome = setup.push(&client(address, 1000)).await.unwrap();
+    setup.check(&outcome);
+    assert_eq!(setup.fake.lock().opened, 2);
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_does_not_come_is_asked_after() {
+    let setup = Setup::new().await;
+    setup.fake.faults([Fault::Lose(0), Fault::Silence]);
+    let mut settings = crate::settings(1000);
+    settings.stall = Duration::from_millis(300);
+    let client = Client::new(&setup.address.to_string(), settings).unwrap();
+    let outcome = tokio::time::timeout(Duration::from_secs(30), setup.push(&client)).await;
+    setup.check(&outcome.expect("it waits for ever").unwrap());
+    assert_eq!(setup.fake.lock().committed, 1);
+}
+
+/// A server that takes connections, and no more.
+#[tokio::test]
+async fn a_server_that_does_not_answer() {
+    let setup = Setup::new().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut settings = crate::settings(200);
+    settings.stall = Duration::from_millis(200);
+    let client = Client::new(&listener.local_addr().unwrap().to_string(), settings).unwrap();
+    let reference = "a/b:c".parse().unwrap();
+    let target = PullTarget::File { path: setup.folder.path().join("out"), force: false };
+    let all = async {
+        setup.push(&client).await.unwrap_err();
+        client.pull(&reference, target, &NoProgress).await.unwrap_err();
+        client.stats().await.unwrap_err();
+    };
+    tokio::time::timeout(Duration::from_secs(30), all).await.expect("it waits for ever");
 }
 
 #[tokio::test]
