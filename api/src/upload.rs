@@ -7,11 +7,31 @@
 //! `POST /api/v1/checkpoints` is all of that in one request.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::Pushed;
 use crate::reference::Reference;
+
+/// Labels of one checkpoint, at most.
+pub const LABELS_MAX: usize = 64;
+/// Bytes of a workload, a node, a label's key or value, at most.
+pub const TEXT_BYTES_MAX: usize = 253;
+/// Bytes of a hint, at most, as it is sent.
+pub const HINT_BYTES_MAX: usize = 16 << 20;
+
+/// Why what a push says is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidOptions(String);
+
+impl fmt::Display for InvalidOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidOptions {}
 
 /// What a push may say about the checkpoint beside its bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +50,30 @@ pub struct PushOptions {
     /// Free labels.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+}
+
+impl PushOptions {
+    /// Refuses what would not fit a list, or a line.
+    pub fn check(&self) -> Result<(), InvalidOptions> {
+        if self.labels.len() > LABELS_MAX {
+            let labels = self.labels.len();
+            return Err(InvalidOptions(format!("{labels} labels; {LABELS_MAX} are the most")));
+        }
+        let texts = [("workload", self.workload.as_ref()), ("node", self.node.as_ref())];
+        let texts = texts.into_iter().filter_map(|(what, text)| Some((what, text?)));
+        let labels = self.labels.iter().flat_map(|(k, v)| [("label key", k), ("label value", v)]);
+        for (what, text) in texts.chain(labels) {
+            if text.len() > TEXT_BYTES_MAX {
+                let bytes = text.len();
+                let why = format!("a {what} of {bytes} bytes; {TEXT_BYTES_MAX} are the most");
+                return Err(InvalidOptions(why));
+            }
+            if text.chars().any(char::is_control) {
+                return Err(InvalidOptions(format!("{what} {text:?} has a control character")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Body of `POST /api/v1/uploads`.
@@ -56,6 +100,13 @@ pub struct NewUpload {
 pub struct Hint {
     /// Members of the archive that tell the identity and the page maps, by path, base64.
     pub members: BTreeMap<String, String>,
+}
+
+impl Hint {
+    /// Bytes of text in it.
+    pub fn bytes(&self) -> usize {
+        self.members.iter().map(|(path, text)| path.len().saturating_add(text.len())).sum()
+    }
 }
 
 /// State of an upload.
