@@ -14,3 +14,4 @@ mod http;
 mod ingest;
 mod resume;
 mod support;
+mod uploads;

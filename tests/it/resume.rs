@@ -10,7 +10,7 @@ use pagevault_registry::RegistryErrorKind as Kind;
 use crate::fixtures::series;
 use crate::support::{Vault, body, sha256};
 
-fn commit(bytes: usize) -> CommitUpload {
+pub(crate) fn commit(bytes: usize) -> CommitUpload {
     CommitUpload { bytes: bytes as u64, sha256: None }
 }
 
@@ -61,7 +61,9 @@ async fn wrong_offsets_sizes_and_sums_are_refused() {
     let wrong = CommitUpload { bytes: tar.len() as u64, sha256 };
     let error = vault.registry.commit_upload(id, wrong).await.unwrap_err();
     assert_eq!(error.kind(), Kind::DigestMismatch);
-    assert_eq!(vault.registry.upload(id).await.unwrap_err().kind(), Kind::UploadUnknown);
+    // It has ended, and says why.
+    assert_eq!(vault.registry.upload(id).await.unwrap_err().kind(), Kind::DigestMismatch);
+    assert_eq!(vault.leftovers(), Vec::<std::path::PathBuf>::new());
     for id in ["", "x", "../../etc/passwd", &"0".repeat(32)] {
         assert_eq!(vault.registry.upload(id).await.unwrap_err().kind(), Kind::UploadUnknown);
     }
@@ -89,7 +91,7 @@ async fn a_hint_saves_time_and_a_wrong_one_costs_nothing_else() {
 }
 
 /// What a client reads in a file before it sends it.
-fn hint_of(tar: &[u8]) -> Hint {
+pub(crate) fn hint_of(tar: &[u8]) -> Hint {
     let kept = read_checkpoint(tar, &Limits::default()).unwrap().kept;
     let encode = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
     Hint { members: kept.iter().map(|(path, bytes)| (path.clone(), encode(bytes))).collect() }

@@ -27,7 +27,7 @@ impl Vault {
     /// Ends the registry and opens it again, as a restart of the server does.
     pub(crate) async fn restart(self) -> Self {
         let Self { registry, folder } = self;
-        registry.close().await;
+        registry.close(std::time::Duration::from_secs(60)).await;
         drop(registry);
         // The folder's lock goes with the last clone of the store; tasks that end hold some.
         for _ in 0..200 {

@@ -7,9 +7,11 @@ use pagevault_catalog::{BlobLocation, BlobRecord};
 use sha2::{Digest as _, Sha512};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::folder::spool_error;
 use crate::hashing::StreamHash;
 use crate::receive::receive;
-use crate::spool::{Purpose, Session, Work, spool_error};
+use crate::session::{End, Held, Purpose};
+use crate::work::Work;
 use crate::{Blob, Body, Registry, Result, blocking, catalog_error, names, store_error};
 
 /// Largest blob that is kept inside its record: image configurations, signatures.
@@ -19,17 +21,14 @@ impl Registry {
     /// Opens an upload of a blob and returns its identifier.
     pub async fn start_blob_upload(&self, repository: &str) -> Result<String> {
         names::check(repository)?;
-        self.check_space(0)?;
+        self.room.check(0)?;
         let purpose = Purpose::Blob { repository: repository.to_owned() };
-        Ok(self.spool.create(purpose).await?.id.clone())
+        self.spool.create(purpose, None).await
     }
 
     /// Bytes that an upload holds.
     pub async fn blob_upload_offset(&self, repository: &str, id: &str) -> Result<u64> {
-        let session = self.blob_upload(repository, id).await?;
-        let mut work = session.work.lock().await;
-        work.settle_writing().await?;
-        Ok(work.offset)
+        Ok(self.spool.hold(id).await?.blob(repository)?.offset)
     }
 
     /// Appends to an upload, at `offset` if given (else at its end), and returns its new size.
@@ -41,46 +40,54 @@ impl Registry {
         offset: Option<u64>,
         body: Body,
     ) -> Result<u64> {
-        let session = self.blob_upload(repository, id).await?;
-        let mut work = session.work.lock().await;
-        work.settle_writing().await?;
+        let mut held = self.spool.hold(id).await?;
+        let work = held.blob(repository)?;
         if offset.is_some_and(|offset| offset != work.offset) {
             let message = format!("the upload holds {} bytes: go on there", work.offset);
             return Err(RegistryError::new(Kind::Offset(work.offset), message));
         }
-        self.check_space(0)?;
-        Box::pin(receive(&mut work, body)).await
+        Box::pin(receive(work, body, &self.room, None)).await
     }
 
-    /// Ends an upload: its content must hash to `digest`.
+    /// Ends an upload: its content must hash to `digest`. Asked again, answers the same.
     pub async fn finish_blob_upload(
         &self,
         repository: &str,
         id: &str,
         digest: &Digest,
     ) -> Result<Blob> {
-        let session = self.blob_upload(repository, id).await?;
-        let mut work = session.work.lock().await;
-        work.settle_writing().await?;
+        let mut held = self.spool.hold(id).await?;
+        if held.was_stored_as(repository, digest) {
+            return self.blob(repository, digest).await;
+        }
+        let work = held.blob(repository)?;
         let hash = work.take_hash().await?;
-        let found = actual_digest(&work, &hash, digest).await?;
+        let found = actual_digest(work, &hash, digest).await?;
         if found != *digest {
             work.hash = Some(hash);
             let message = format!("the content has digest {found}, not {digest}");
             return Err(RegistryError::new(Kind::DigestMismatch, message));
         }
-        let record = self.store_blob(&session, &work, hash, repository, digest).await?;
-        let put = self.catalog.put_blob(repository, digest, record.clone()).await;
-        put.map_err(catalog_error)?;
-        drop(work);
-        self.spool.remove(&session).await?;
+        let record = match self.store_blob(&mut held, hash, repository, digest).await {
+            Ok(record) => record,
+            Err(error) => {
+                if held.work().is_none() {
+                    self.spool.end(held, End::Cancelled).await;
+                }
+                return Err(error);
+            }
+        };
+        let end = End::Stored { repository: repository.to_owned(), digest: digest.clone() };
+        self.spool.end(held, end).await;
         self.open_blob(digest, record).await
     }
 
     /// Forgets an upload.
     pub async fn cancel_blob_upload(&self, repository: &str, id: &str) -> Result<()> {
-        let session = self.blob_upload(repository, id).await?;
-        self.spool.remove(&session).await
+        let mut held = self.spool.hold(id).await?;
+        held.blob(repository)?;
+        self.spool.end(held, End::Cancelled).await;
+        Ok(())
     }
 
     /// Makes a blob of another repository known in this one; false if it is not there.
@@ -109,37 +116,63 @@ impl Registry {
         Err(RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}")))
     }
 
-    async fn blob_upload(&self, repository: &str, id: &str) -> Result<Arc<Session>> {
-        let session = self.spool.get(id).await?;
-        match &session.about.purpose {
-            Purpose::Blob { repository: of } if of == repository => Ok(session),
-            _ => Err(RegistryError::new(Kind::UploadUnknown, "no such upload in this repository")),
-        }
-    }
-
-    /// Stores what has arrived: a small blob inside its record, a larger one as a file.
+    /// Stores what has arrived, and makes it known. If that fails when the file is no longer the
+    /// upload's, there is no work left to go on with.
     async fn store_blob(
         &self,
-        session: &Session,
-        work: &Work,
+        held: &mut Held,
         hash: StreamHash,
         repository: &str,
         digest: &Digest,
     ) -> Result<BlobRecord> {
+        let record = self.blob_record(held, hash, repository, digest).await?;
+        let put = self.catalog.put_blob(repository, digest, record.clone()).await;
+        put.map_err(catalog_error)?;
+        Ok(record)
+    }
+
+    /// Where what has arrived is: a small blob inside its record, a larger one as a file.
+    async fn blob_record(
+        &self,
+        held: &mut Held,
+        hash: StreamHash,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<BlobRecord> {
+        let path = held.session.folder.data();
+        let work = held.blob(repository)?;
         let bytes = work.offset;
-        let path = session.folder.join("data");
         if bytes <= INLINE_MAX {
-            let read = blocking(move || {
-                std::fs::read(path).map_err(|e| spool_error("reading an upload", e))
-            });
-            return Ok(BlobRecord { bytes, location: BlobLocation::Inline(read.await?) });
+            let file = Arc::clone(&work.file);
+            let read = blocking(move || read_whole(&file, bytes)).await;
+            return Ok(BlobRecord { bytes, location: BlobLocation::Inline(read?) });
         }
+        // From here on the file is becoming an object, which nobody may write to.
+        let taken = held.take_work();
         let domain = repository.split('/').next().unwrap_or(repository);
         let checksums = hash.into_checksums();
-        let adopted = self.pages.adopt(domain, digest.as_ref(), &path, bytes, checksums).await;
-        let committed = adopted.map_err(store_error)?;
-        Ok(BlobRecord { bytes, location: BlobLocation::Recipe(committed.id.0) })
+        match self.pages.adopt(domain, digest.as_ref(), &path, bytes, checksums).await {
+            Ok(committed) => {
+                Ok(BlobRecord { bytes, location: BlobLocation::Recipe(committed.id.0) })
+            }
+            Err(error) => {
+                // If it is still ours, the client may try again; else it has to send it again.
+                if let Some(work) = taken
+                    && tokio::fs::try_exists(&path).await.unwrap_or(false)
+                {
+                    held.put_back(work);
+                }
+                Err(store_error(error))
+            }
+        }
     }
+}
+
+fn read_whole(file: &std::fs::File, bytes: u64) -> Result<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let mut whole = vec![0; usize::try_from(bytes).unwrap_or(0)];
+    file.read_exact_at(&mut whole, 0).map_err(|e| spool_error("reading an upload", e))?;
+    Ok(whole)
 }
 
 /// The digest of what has arrived, by the algorithm of the digest that is claimed.

@@ -3,6 +3,7 @@
 
 mod blobs;
 mod error;
+mod folder;
 mod growing;
 mod hashing;
 mod history;
@@ -12,7 +13,11 @@ mod names;
 mod native;
 mod pull;
 mod receive;
+mod room;
+mod session;
 mod spool;
+mod unpack;
+mod work;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -77,11 +82,11 @@ pub struct ManifestPut {
 /// The registry. Cheap to share; all methods may be called at once.
 #[derive(Debug)]
 pub struct Registry {
-    disk: Arc<DiskStore>,
+    room: room::Room,
     pages: PageStore,
     catalog: Arc<Catalog>,
     spool: spool::Spool,
-    config: RegistryConfig,
+    turns: ingest::Turns,
 }
 
 impl Registry {
@@ -97,42 +102,27 @@ impl Registry {
             PageStoreOptions { window_bytes: config.window_bytes, ..PageStoreOptions::default() };
         let spool = config.data.join("spool");
         let spool = blocking(move || {
-            spool::Spool::open(spool).map_err(|e| spool::spool_error("opening the spool", e))
+            spool::Spool::open(spool).map_err(|e| folder::spool_error("opening the spool", e))
         });
         let registry = Arc::new(Self {
-            disk,
+            room: room::Room::of(disk, config.reserve_bytes),
             pages: PageStore::new(objects, options),
             catalog: Arc::new(catalog.map_err(catalog_error)?),
             spool: spool.await?,
-            config,
+            turns: ingest::Turns::default(),
         });
+        registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
         Ok(registry)
     }
 
-    /// Ends background work, once the requests under way have ended. Uploads stay resumable.
-    pub async fn close(&self) {
-        self.spool.rest(true).await;
-    }
-
-    /// Bytes that may still be written before the reserve is touched.
-    fn space_left(&self) -> Result<u64> {
-        let space = self.disk.space().map_err(object_error)?;
-        Ok(space.free.saturating_sub(self.config.reserve_bytes))
-    }
-
-    /// Refuses an upload for which there is no room, before any of it is sent.
-    fn check_space(&self, bytes: u64) -> Result<()> {
-        let left = self.space_left()?;
-        if left > 0 && bytes <= left {
-            return Ok(());
+    /// Ends background work; requests under way get so long to end. Uploads stay resumable.
+    pub async fn close(&self, within: Duration) {
+        // What is free rests at once, whatever becomes of the others.
+        self.spool.rest(Duration::ZERO).await;
+        if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {
+            tracing::warn!("uploads under way were cut short: they can go on after a restart");
         }
-        let message = format!(
-            "no room: {left} bytes are free above the reserve of {} bytes; make room on \
-             that disk, or lower --reserve",
-            self.config.reserve_bytes
-        );
-        Err(RegistryError::new(Kind::Full, message))
     }
 }
 
@@ -141,14 +131,8 @@ async fn tidy(registry: Weak<Registry>) {
     loop {
         tokio::time::sleep(TIDY_EVERY).await;
         let Some(registry) = registry.upgrade() else { return };
-        registry.spool.rest(false).await;
-        let removed = blocking(move || {
-            let removed = registry.spool.remove_abandoned();
-            removed.map_err(|e| spool::spool_error("removing old uploads", e))
-        });
-        if let Err(error) = removed.await {
-            tracing::warn!(%error, "old uploads stay");
-        }
+        registry.spool.rest(TIDY_EVERY).await;
+        registry.spool.remove_abandoned().await;
     }
 }
 
@@ -201,7 +185,8 @@ fn store_error(error: PageStoreError) -> RegistryError {
         PageStoreError::Source(ref e) if e.kind() == std::io::ErrorKind::ConnectionAborted => {
             Kind::BodyBroken
         }
-        PageStoreError::Source(_) => Kind::Archive,
+        // The archive's reader has seen those bytes, or says itself that they are not there.
+        PageStoreError::Source(_) => Kind::Unavailable,
         _ => Kind::Internal,
     };
     RegistryError::new(kind, error.to_string()).caused_by(error)
@@ -220,5 +205,20 @@ fn catalog_error(error: CatalogError) -> RegistryError {
             RegistryError::new(Kind::Conflict, error.to_string()).caused_by(error)
         }
         _ => RegistryError::new(Kind::Internal, error.to_string()).caused_by(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_be_read_is_no_fault_of_the_archive() {
+        let kind = |of: io::ErrorKind| store_error(PageStoreError::Source(of.into())).kind();
+        assert_eq!(kind(io::ErrorKind::ConnectionAborted), Kind::BodyBroken);
+        assert_eq!(kind(io::ErrorKind::Other), Kind::Unavailable);
+        assert_eq!(kind(io::ErrorKind::UnexpectedEof), Kind::Unavailable);
     }
 }

@@ -1,6 +1,8 @@
 //! `pagevault serve`.
 
 use std::io;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use pagevault_registry::Registry;
@@ -24,12 +26,17 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         .with_context(|| format!("opening the registry in {data}"))?;
     let address = listener.local_addr()?;
     print(&format!("pagevault listens on http://{address}, data in {}\n", escape(&data)))?;
+    let patience = Duration::from_secs(settings.shutdown_seconds);
+    let asked = OnceLock::new();
     let shutdown = async {
         signals::asked_to_end().await;
+        // The time that is left is for all of the end.
+        let _ = asked.set(Instant::now());
         tracing::info!("asked to end: finishing what is under way");
     };
     pagevault_server::serve(listener, registry.clone(), settings, shutdown).await?;
-    registry.close().await;
+    let spent = asked.get().map_or(Duration::ZERO, Instant::elapsed);
+    registry.close(patience.saturating_sub(spent)).await;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod tell;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use pagevault_api::Digest;
@@ -54,7 +55,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     // An error of the receiver is that the server has ended already, which is what is wanted.
     let _ = end.send(());
     server.await??;
-    registry.close().await;
+    registry.close(Duration::from_secs(5)).await;
     outcome.map(drop)
 }
 

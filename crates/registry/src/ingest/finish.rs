@@ -39,7 +39,7 @@ impl Finish {
         let (repository, tag) = self.place()?;
         let found = self.catalog.find_manifest(&repository, &image.manifest_digest).await;
         if let Some(record) = found.map_err(catalog_error)?.and_then(|m| m.checkpoint) {
-            self.ingested.writer.abandon().await.map_err(store_error)?;
+            super::abandon(self.ingested.writer).await;
             return Self::unchanged(&self.catalog, &self.options, repository, tag, record).await;
         }
         self.create(image, repository, tag).await

@@ -7,10 +7,12 @@ use pagevault_api::upload::Hint;
 use pagevault_archive::{ArchiveError, Collector, Identity, Limits, Member, MemberKind};
 
 use super::{Plan, domain, lineage, scan};
+use crate::folder::Folder;
 
-/// The plan that a hint leads to; nothing if it cannot be read, which costs time, not correctness.
-pub(super) fn plan(hint: &Hint, workload: Option<&str>) -> Option<Plan> {
-    let members = decode(hint)?;
+/// The plan that the hint of an upload leads to; nothing if it cannot be read, which costs time, not
+/// correctness. Blocks. The hint itself is large, and not kept in memory.
+pub(super) fn plan(folder: &Folder, workload: Option<&str>) -> Option<Plan> {
+    let members = decode(folder.hint()?)?;
     let identity = identity(&members).ok()?;
     let (spaces, _) = scan::spaces(&scan::images(&members));
     Some(Plan { domain: domain(&identity), lineage: lineage(&identity, workload), spaces })
@@ -36,10 +38,10 @@ fn identity(members: &BTreeMap<String, Vec<u8>>) -> Result<Identity, ArchiveErro
     Ok(collector.finish(0)?.identity)
 }
 
-fn decode(hint: &Hint) -> Option<BTreeMap<String, Vec<u8>>> {
-    let decode = |(path, text): (&String, &String)| {
+fn decode(hint: Hint) -> Option<BTreeMap<String, Vec<u8>>> {
+    let decode = |(path, text): (String, String)| {
         let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
-        Some((path.clone(), bytes))
+        Some((path, bytes))
     };
-    hint.members.iter().map(decode).collect()
+    hint.members.into_iter().map(decode).collect()
 }

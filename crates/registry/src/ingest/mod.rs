@@ -6,6 +6,7 @@
 mod finish;
 mod hint;
 mod scan;
+mod task;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,45 +14,20 @@ use std::time::Instant;
 
 use pagevault_api::Digest;
 use pagevault_api::stats::StageMicros;
-use pagevault_api::upload::NewUpload;
 use pagevault_archive::{Checkpoint, Identity, Member};
 use pagevault_catalog::Catalog;
 use pagevault_criu::Report;
 use pagevault_pagestore::{LayerWriter, PageStore, Part, PartKind, RecipeId, Source, Space};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::folder::Folder;
 use crate::growing::Growing;
 use crate::{Result, blocking, catalog_error, store_error};
 
 pub(crate) use finish::Finish;
-
-/// What an ingest needs of the registry.
-#[derive(Debug, Clone)]
-pub(crate) struct Ingest {
-    pub(crate) pages: PageStore,
-    pub(crate) catalog: Arc<Catalog>,
-}
-
-/// An ingest under way. It waits for bytes; aborting the growing file ends it.
-#[derive(Debug)]
-pub(crate) struct IngestTask {
-    task: JoinHandle<Result<Ingested>>,
-}
-
-impl IngestTask {
-    /// Whether the outcome is there; before the end of the upload that can only be an error.
-    pub(crate) fn is_finished(&self) -> bool {
-        self.task.is_finished()
-    }
-
-    /// Waits for the outcome.
-    pub(crate) async fn outcome(self) -> Result<Ingested> {
-        self.task.await.unwrap_or_else(|e| Err(crate::task_error(&e)))
-    }
-}
+pub(crate) use task::{Early, IngestTask, Turns};
 
 /// A checkpoint whose bytes are written, but not yet committed.
 #[derive(Debug)]
@@ -90,20 +66,28 @@ pub(crate) fn domain(identity: &Identity) -> String {
 pub(crate) fn lineage(identity: &Identity, workload: Option<&str>) -> String {
     let pod = workload.or(identity.pod.as_deref()).unwrap_or_default();
     let parts = [&domain(identity), pod, &identity.container_name, &identity.image_name];
-    // A line break is in none of them, as the archive's reader has checked.
+    // A line break is in none of them: the archive's reader has checked what is in the archive, and
+    // `PushOptions::check` what the sender says.
     parts.join("\n")
 }
 
-impl Ingest {
-    /// Starts reading a tar from its spool.
-    pub(crate) fn start(&self, growing: Arc<Growing>, new: &NewUpload) -> IngestTask {
-        let (ingest, new) = (self.clone(), new.clone());
-        IngestTask { task: tokio::spawn(async move { ingest.run(growing, new).await }) }
-    }
+/// What an ingest needs of the registry.
+#[derive(Debug, Clone)]
+pub(crate) struct Ingest {
+    pub(crate) pages: PageStore,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) turns: Turns,
+}
 
-    async fn run(self, growing: Arc<Growing>, new: NewUpload) -> Result<Ingested> {
+impl Ingest {
+    /// Reads a tar from its spool, with the hint of its sender if it is in that folder.
+    async fn run(
+        self,
+        growing: Arc<Growing>,
+        workload: Option<String>,
+        hint: Option<Folder>,
+    ) -> Result<Ingested> {
         let begun = Instant::now();
-        let workload = new.options.workload.clone();
         let (sender, members) = unbounded_channel();
         let followed = Arc::clone(&growing);
         let scan = on_thread(move || {
@@ -114,10 +98,10 @@ impl Ingest {
             }
             checkpoint
         })?;
-        let hinted = match new.hint {
-            Some(hint) => {
+        let hinted = match hint {
+            Some(folder) => {
                 let workload = workload.clone();
-                blocking(move || Ok(hint::plan(&hint, workload.as_deref()))).await?
+                blocking(move || Ok(hint::plan(&folder, workload.as_deref()))).await?
             }
             None => None,
         };
@@ -257,12 +241,16 @@ async fn fill(
     writer.write(rest, &source).await.map_err(store_error)
 }
 
+async fn give_up(stored: Option<Result<Stored>>) {
+    if let Some(Ok(stored)) = stored {
+        abandon(stored.writer).await;
+    }
+}
+
 /// Removes what an ingest that leads to nothing has written. What cannot be removed now is pending,
 /// and collection removes it.
-async fn give_up(stored: Option<Result<Stored>>) {
-    if let Some(Ok(stored)) = stored
-        && let Err(error) = stored.writer.abandon().await
-    {
+async fn abandon(writer: LayerWriter) {
+    if let Err(error) = writer.abandon().await {
         tracing::warn!(%error, "an unfinished recipe stays until it is collected");
     }
 }

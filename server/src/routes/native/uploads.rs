@@ -5,7 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use pagevault_api::headers::UPLOAD_OFFSET;
-use pagevault_api::upload::{CommitUpload, NewUpload, Upload};
+use pagevault_api::upload::{CommitUpload, HINT_BYTES_MAX, NewUpload, Upload};
 
 use super::{Segment, json, pushed, respond};
 use crate::app::Shared;
@@ -14,10 +14,10 @@ use crate::errors::{Failure, Handled};
 use crate::query::Query;
 use crate::reply::{empty, set, text};
 
-/// Bytes of a description with a hint: page maps of large processes.
-const OPEN_MAX: u64 = 64 << 20;
-/// Bytes of any other description.
+/// Bytes of a description without a hint.
 const JSON_MAX: u64 = 1 << 20;
+/// Bytes of one with a hint: page maps of large processes.
+const OPEN_MAX: u64 = HINT_BYTES_MAX as u64 + JSON_MAX;
 
 /// `POST /api/v1/uploads`: opens one.
 pub(super) async fn open(State(app): State<Shared>, request: Request) -> Response {
