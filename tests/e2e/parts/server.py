@@ -66,6 +66,14 @@ class Server:
     def pull(self, ref, out):
         run([self.binary, "pull", ref, "-o", str(out), "--server", self.url])
 
+    def list(self):
+        """All checkpoints, as the command lists them."""
+        return json.loads(run([self.binary, "ls", "--json", "--limit", "10000", "--server", self.url]))["items"]
+
+    def tags(self, repository):
+        with urllib.request.urlopen(f"{self.url}/v2/{repository}/tags/list", timeout=10) as answer:
+            return json.load(answer)["tags"]
+
     def _ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"the server ended with code {self.process.returncode}")
