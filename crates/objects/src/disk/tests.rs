@@ -139,8 +139,8 @@ async fn a_writer_whose_write_was_given_up_does_not_finish() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let mut writer = store.writer(&key("a")).await.unwrap();
-    let abandoned = writer.write(Bytes::from(vec![1; 1 << 20])).now_or_never();
-    assert!(abandoned.is_none());
+    // On a busy machine the other thread may be done before we look.
+    while writer.write(Bytes::from(vec![1; 1 << 20])).now_or_never().is_some() {}
     writer.write(Bytes::from_static(b"x")).await.unwrap_err();
     writer.finish().await.unwrap_err();
     assert_eq!(store.head(&key("a")).await.unwrap_err().kind(), ErrorKind::NotFound);
