@@ -27,6 +27,7 @@ mod recipe;
 mod source;
 mod store;
 mod varint;
+mod verify;
 mod work;
 mod write;
 
@@ -36,6 +37,7 @@ pub use read::LayerReader;
 pub use recipe::{AddressRun, Space};
 pub use source::Source;
 pub use store::{PageStore, PageStoreOptions, RecipeId};
+pub use verify::{Damage, Progress, Verified};
 pub use work::Workers;
 pub use write::{Committed, LayerWriter, PageCounts, Part, PartKind, WriteStats};
 
