@@ -29,6 +29,9 @@ const SCHEMA: &str = "
         repository TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT, referrer TEXT,
         PRIMARY KEY (repository, digest)) WITHOUT ROWID;
     CREATE INDEX referrers ON manifests (repository, subject) WHERE subject IS NOT NULL;
+    CREATE TABLE blobs (
+        digest TEXT NOT NULL, repository TEXT NOT NULL,
+        PRIMARY KEY (digest, repository)) WITHOUT ROWID;
     CREATE TABLE checkpoints (
         repository TEXT NOT NULL, digest TEXT NOT NULL, created INTEGER NOT NULL,
         namespace TEXT NOT NULL, pod TEXT NOT NULL, container TEXT NOT NULL, workload TEXT,
@@ -201,6 +204,18 @@ impl View {
         .await
     }
 
+    /// Notes that a repository holds a blob, or no longer. A hint, which nobody waits for and a power
+    /// cut may take: whoever finds a blob by it reads the truth.
+    pub(crate) fn note_blob(&self, repository: &str, digest: &str, held: bool) {
+        let (repository, digest) = (repository.to_owned(), digest.to_owned());
+        let job: Job = Box::new(move |db| {
+            // Without a hint a client sends the blob again, and nothing else.
+            let _ = note_blob(db, &repository, &digest, held);
+        });
+        // Without its thread the view answers nothing, and says so to those who ask.
+        let _ = self.jobs.send(job);
+    }
+
     /// Notes that the view holds all that the truth does.
     pub(crate) async fn complete(&self) -> Result<()> {
         self.run(|db| Ok(db.pragma_update(None, "user_version", SCHEMA_VERSION)?)).await
@@ -241,6 +256,18 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // An intent must be on the disk before the record is: it is what a power cut leaves to go by.
     connection.pragma_update(None, "synchronous", "full")?;
     Ok(connection)
+}
+
+fn note_blob(db: &Connection, repository: &str, digest: &str, held: bool) -> rusqlite::Result<()> {
+    let sql = match held {
+        true => "INSERT OR IGNORE INTO blobs VALUES (?, ?)",
+        false => "DELETE FROM blobs WHERE digest = ? AND repository = ?",
+    };
+    // A hint is not worth a sync; what comes after it is, so this is put back at once.
+    db.pragma_update(None, "synchronous", "normal")?;
+    let noted = db.prepare_cached(sql)?.execute([digest, repository]);
+    db.pragma_update(None, "synchronous", "full")?;
+    noted.map(drop)
 }
 
 fn apply_tag(
