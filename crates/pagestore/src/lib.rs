@@ -15,6 +15,7 @@
     reason = "numbers within a segment fit 32 bits, and usize is 64 bits wide (asserted below)"
 )]
 
+mod ahead;
 mod block;
 mod buffer;
 mod cache;
@@ -31,7 +32,7 @@ mod verify;
 mod work;
 mod write;
 
-pub use codec::CodecError;
+pub use codec::{Checksum, CodecError};
 pub use error::PageStoreError;
 pub use read::LayerReader;
 pub use recipe::{AddressRun, Space};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use pagevault_objects::{ErrorKind, Key, ObjectStore, Precondition, Version};
 
+use crate::ahead::Budget;
 use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
@@ -49,12 +50,15 @@ pub(crate) struct Base {
 pub struct PageStore {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) options: PageStoreOptions,
+    pub(crate) budget: Budget,
 }
 
 impl PageStore {
     /// A page store over that object store.
     pub fn new(objects: Arc<dyn ObjectStore>, options: PageStoreOptions) -> Self {
-        Self { objects, options }
+        // A segment under way is a block and what it decodes to.
+        let budget = Budget::new(options.window_bytes / (2 * crate::SEGMENT_MAX as usize));
+        Self { objects, options, budget }
     }
 
     /// Opens a committed layer for reading.
