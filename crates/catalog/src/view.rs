@@ -17,7 +17,7 @@ use crate::keys::Name;
 use crate::record::{ManifestRecord, TagRecord};
 
 /// Version of the tables: another one is made anew.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE intents (id INTEGER PRIMARY KEY, key TEXT NOT NULL);

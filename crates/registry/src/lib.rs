@@ -11,8 +11,10 @@ mod ingest;
 mod manifests;
 mod names;
 mod native;
+mod promise;
 mod pull;
 mod receive;
+mod referrers;
 mod room;
 mod session;
 mod spool;
@@ -32,7 +34,9 @@ use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectSt
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
 
 pub use error::{RegistryError, RegistryErrorKind};
+pub use hashing::DigestAlgorithm;
 pub use pull::Blob;
+pub use referrers::Referrers;
 
 use RegistryErrorKind as Kind;
 
@@ -77,6 +81,8 @@ pub struct ManifestPut {
     pub subject: Option<Digest>,
     /// Tags that now point to it.
     pub tags: Vec<String>,
+    /// Blobs that it names and that the repository does not hold.
+    pub missing: usize,
 }
 
 /// The registry. Cheap to share; all methods may be called at once.
@@ -114,6 +120,11 @@ impl Registry {
         registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
         Ok(registry)
+    }
+
+    /// Bytes that may still be written before the reserve is touched.
+    pub fn space_left(&self) -> Result<u64> {
+        self.room.left()
     }
 
     /// Ends background work; requests under way get so long to end. Uploads stay resumable.

@@ -78,10 +78,16 @@ impl Spool {
             let (folder, seen) = (held.session.folder.clone(), Arc::clone(&held.session.seen));
             let read = blocking(move || {
                 let about = folder.about()?;
-                let open = || Work::open(&folder.data(), seen).map(Box::new);
+                let open = || {
+                    let mut work = Work::open(&folder.data(), seen)?;
+                    work.hash_by(about.purpose.algorithm());
+                    Ok(Box::new(work))
+                };
                 let state = match about.result {
                     Some(pushed) => State::Pushed(Box::new(pushed)),
-                    None => State::Open(open().map_err(|e| spool_error("opening an upload", e))?),
+                    None => State::Open(
+                        open().map_err(|e: io::Error| spool_error("opening an upload", e))?,
+                    ),
                 };
                 Ok((about.purpose, state))
             });
