@@ -7,8 +7,10 @@ mod app;
 mod body;
 mod errors;
 mod guard;
+mod metrics;
 mod multipart;
 mod observe;
+mod paced;
 mod query;
 mod range;
 mod reply;
@@ -16,6 +18,7 @@ mod routes;
 mod serve;
 mod settings;
 mod size;
+mod turns;
 
 use std::sync::Arc;
 
