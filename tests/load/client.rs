@@ -11,6 +11,8 @@ use tokio::net::TcpStream;
 
 use crate::content::{Blob, MANIFEST};
 
+const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, */*";
+
 pub(crate) type Outcome<T> = Result<T, String>;
 
 /// A client.
@@ -37,6 +39,8 @@ impl Client {
         let failed = |what: String| format!("{line}: {what}");
         let (method, path) = line.split_once(' ').expect("method and path");
         let mut request = Request::builder().method(method).uri(path).header("host", &self.address);
+        // Without it some registries do not find what they have.
+        request = request.header("accept", ACCEPT);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -48,7 +52,8 @@ impl Client {
             self.requests += 1;
             return Ok(response);
         }
-        let said = response.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+        let said = response.into_body().collect().await;
+        let said = said.map_err(|e| failed(format!("{status}, not {expected:?}: {e}")))?.to_bytes();
         Err(failed(format!("{status}, not {expected:?}: {}", String::from_utf8_lossy(&said))))
     }
 

@@ -157,7 +157,7 @@ impl Worker {
 
     async fn push(&mut self) -> Outcome<()> {
         let (mut blobs, mut seed) = (Vec::new(), 0);
-        for len in [1 + self.random.below(4096) as usize, self.size()] {
+        for len in [1 + self.random.index(4096), self.size()] {
             seed = self.random.next();
             let content = bytes(seed, len);
             let blob = Blob::of(&content);
@@ -202,7 +202,7 @@ impl Worker {
         if self.images.is_empty() {
             return Ok(());
         }
-        let image = &self.images[self.random.below(self.images.len() as u64) as usize];
+        let image = &self.images[self.random.index(self.images.len())];
         let line = format!("GET /v2/{}/manifests/{}", self.name, image.reference);
         let (_, found) = self.client.read(&line, &[], Bytes::new(), &[200]).await?;
         if found != image.manifest {
@@ -249,7 +249,7 @@ impl Worker {
     }
 
     async fn delete(&mut self) -> Outcome<()> {
-        let at = self.random.below(self.images.len() as u64) as usize;
+        let at = self.random.index(self.images.len());
         let image = self.images.swap_remove(at);
         let manifest = format!("/v2/{}/manifests/{}", self.name, image.reference);
         self.client.read(&format!("DELETE {manifest}"), &[], Bytes::new(), &[202]).await?;

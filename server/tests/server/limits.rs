@@ -20,7 +20,7 @@ async fn connect(to: &Listening, request: &str) -> TcpStream {
 
 /// The first bytes of a response.
 async fn answer(stream: &mut TcpStream) -> String {
-    let mut bytes = [0; 4096];
+    let mut bytes = vec![0; 64 << 10];
     let read = timeout(LATE, stream.read(&mut bytes)).await.expect("an answer").unwrap();
     String::from_utf8_lossy(&bytes[..read]).into_owned()
 }
@@ -105,6 +105,39 @@ async fn a_client_that_reads_slowly_is_not() {
         tokio::time::sleep(Duration::from_millis(3000 * read as u64 / (12 << 20))).await;
     }
     assert!(bytes.ends_with(&blob));
+}
+
+/// containerd asks for all that follows and closes after a chunk.
+#[tokio::test]
+async fn a_range_that_is_closed_early_costs_little_more_than_what_was_read() {
+    const READ: usize = 1 << 20;
+    // What the kernel and the connection hold, beside what is decoded ahead by then.
+    const AHEAD: u64 = 12 << 20;
+    let server = Server::start().await;
+    let blob = noise(48 << 20);
+    let digest = server.push_blob("a", &blob).await;
+    let listening = listen(&server).await;
+    let get = format!(
+        "GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: localhost\r\nRange: bytes=1000-\r\n\r\n"
+    );
+    let mut stream = connect(&listening, &get).await;
+    let mut read = vec![0; READ];
+    stream.read_exact(&mut read).await.unwrap();
+    assert!(read.windows(64).any(|part| part == &blob[1000..1064]));
+    drop(stream);
+    let metric = "pagevault_http_sent_bytes_total{route=\"blob\"} ";
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let mut metrics =
+            connect(&listening, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        let said = answer(&mut metrics).await;
+        if let Some(sent) = said.lines().find_map(|line| line.strip_prefix(metric)) {
+            let sent: u64 = sent.parse().unwrap();
+            assert!(sent >= READ as u64 / 2 && sent < AHEAD, "{sent}");
+            return;
+        }
+    }
+    panic!("the request has not ended");
 }
 
 #[tokio::test]
