@@ -41,7 +41,7 @@ impl Server {
     /// Ends the server and starts it again on the same folder.
     pub(crate) async fn restart(self) -> Self {
         let Self { registry, settings, folder } = self;
-        registry.close().await;
+        registry.close(std::time::Duration::ZERO).await;
         drop(registry);
         let registry = Registry::open(settings.registry()).await.unwrap();
         Self { registry, settings, folder }
