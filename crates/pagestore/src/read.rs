@@ -16,6 +16,7 @@ use crate::buffer::Buffer;
 use crate::cache::BlockCache;
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment};
+use crate::share::{self, SharedWant};
 use crate::store::{PageStore, data_key};
 use crate::{PAGE, Result, codec};
 
@@ -241,6 +242,7 @@ impl Inner {
         patches: &mut Vec<Patch>,
     ) -> Result<Vec<Want>> {
         let mut below = Vec::new();
+        let mut shared = Vec::new();
         for (number, parts) in by_segment(wants) {
             let segment = *find(&self.levels[level].recipe, extent, number)?;
             match Encoding::try_from(segment.encoding) {
@@ -253,12 +255,14 @@ impl Inner {
                 Ok(Encoding::Pages) => {
                     let block = self.block(level, extent, number, segment).await?;
                     for want in parts {
-                        take(&block, want, out, &mut below, patches)?;
+                        take(&block, want, out, &mut below, &mut shared, patches)?;
                     }
                 }
                 _ => self.plain_pages(level, &segment, number, &parts, out).await?,
             }
         }
+        let (recipe, place) = (&self.levels[level].recipe, (level, extent));
+        share::fill(&self.store, recipe, place, &self.cache, shared, out).await?;
         Ok(below)
     }
 
@@ -347,6 +351,7 @@ fn take(
     want: Want,
     out: &mut [u8],
     below: &mut Vec<Want>,
+    shared: &mut Vec<SharedWant>,
     patches: &mut Vec<Patch>,
 ) -> Result<()> {
     let first = (want.page % SEGMENT_PAGES as u64) as u32;
@@ -360,6 +365,9 @@ fn take(
             Op::New { literal } => {
                 let bytes = block.literals(literal, run.pages);
                 out[slot * PAGE..slot * PAGE + bytes.len()].copy_from_slice(bytes);
+            }
+            Op::Shared { source, literal } => {
+                shared.push(SharedWant { source, literal, pages: run.pages, slot });
             }
             Op::Same { base } => {
                 push_want(below, Want { page: base, pages: u64::from(run.pages), slot });

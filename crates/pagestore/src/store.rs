@@ -11,6 +11,7 @@ use crate::ahead::Budget;
 use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
+use crate::share::Sharing;
 use crate::work::Workers;
 use crate::{Result, policy};
 
@@ -27,11 +28,13 @@ pub struct PageStoreOptions {
     pub level: i32,
     /// Where its work runs.
     pub workers: Workers,
+    /// Whether new pages are looked for among those that other lineages of the domain stored.
+    pub share: bool,
 }
 
 impl Default for PageStoreOptions {
     fn default() -> Self {
-        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool }
+        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool, share: true }
     }
 }
 
@@ -51,6 +54,7 @@ pub struct PageStore {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) options: PageStoreOptions,
     pub(crate) budget: Budget,
+    pub(crate) sharing: Arc<Sharing>,
 }
 
 impl PageStore {
@@ -58,7 +62,7 @@ impl PageStore {
     pub fn new(objects: Arc<dyn ObjectStore>, options: PageStoreOptions) -> Self {
         // A segment under way is a block and what it decodes to.
         let budget = Budget::new(options.window_bytes / (2 * crate::SEGMENT_MAX as usize));
-        Self { objects, options, budget }
+        Self { objects, options, budget, sharing: Arc::default() }
     }
 
     /// Opens a committed layer for reading.
@@ -77,7 +81,7 @@ impl PageStore {
         Ok(Some(Base { reader: self.reader(chain), names, generation }))
     }
 
-    fn reader(&self, chain: Vec<(RecipeId, Arc<Recipe>)>) -> LayerReader {
+    pub(crate) fn reader(&self, chain: Vec<(RecipeId, Arc<Recipe>)>) -> LayerReader {
         let recipes = chain.into_iter().map(|(_, recipe)| recipe).collect();
         LayerReader::new(self.clone(), recipes)
     }
@@ -87,7 +91,7 @@ impl PageStore {
     /// Each recipe names the one under it; the rest of its `chain` is what that one's was when it
     /// was written, so that all can be asked for at once. Where one of them has been written anew
     /// since, what it says itself counts.
-    async fn chain(&self, id: &RecipeId) -> Result<Vec<(RecipeId, Arc<Recipe>)>> {
+    pub(crate) async fn chain(&self, id: &RecipeId) -> Result<Vec<(RecipeId, Arc<Recipe>)>> {
         let first = id;
         let recipe = Arc::new(self.recipe(first).await?.0);
         let expected = try_join_all(recipe.chain.iter().map(|below| async {
@@ -139,10 +143,10 @@ impl PageStore {
         Ok((recipe, object.version))
     }
 
-    /// Bytes of all recipes and data objects.
+    /// Bytes of all recipes and data objects, and of the stored index.
     pub async fn stored_bytes(&self) -> Result<u64> {
         let mut sum = 0u64;
-        for prefix in ["data/", "recipes/"] {
+        for prefix in ["data/", "recipes/", "hooks/"] {
             let mut after = None;
             loop {
                 let page = self.objects.list(prefix, after.as_ref(), 1000).await?;
@@ -194,6 +198,11 @@ pub(crate) fn data_key(id: &str) -> Result<Key> {
 /// Key of a recipe.
 pub(crate) fn recipe_key(id: &RecipeId) -> Result<Key> {
     Ok(Key::new(format!("recipes/{}/{}", id.0.get(..2).unwrap_or("xx"), id.0))?)
+}
+
+/// Key of the tombstone of a data object.
+pub(crate) fn tombstone_key(object: &str) -> Result<Key> {
+    Ok(Key::new(format!("{TOMBSTONES}{object}"))?)
 }
 
 /// Where tombstones are: `tombstones/<data object>`.

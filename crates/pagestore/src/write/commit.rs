@@ -15,10 +15,19 @@ impl LayerWriter {
     /// Makes the layer readable under its name (its digest). Everything before it is durable when
     /// this returns.
     pub async fn commit(mut self, name: &str, bytes: u64) -> Result<Committed> {
+        if self.object.is_none() && self.recipe.objects.len() > 1 {
+            // All is shared. The first object is the recipe's own, so that there must be one.
+            self.open_object().await?;
+        }
+        let cost = self.cost();
         if let Some(object) = self.object.take() {
             object.finish().await?;
         } else {
             self.recipe.objects.clear();
+        }
+        let own = self.recipe.objects.first().cloned().unwrap_or_default();
+        if let Some(share) = &mut self.share {
+            self.stats.other_bytes += share.store(&self.store, &own).await?;
         }
         self.recipe.extents.retain(|extent| extent.bytes > 0);
         self.recipe.extents.sort_by_key(|extent| extent.offset);
@@ -31,8 +40,8 @@ impl LayerWriter {
         recipe.bytes = bytes;
         recipe.stored_bytes = self.written;
         match self.used_base {
-            true => recipe.delta_bytes += self.written,
-            false => recipe.keyframe_bytes = self.written,
+            true => recipe.delta_bytes += cost,
+            false => recipe.keyframe_bytes = cost,
         }
         recipe.state = State::Committed as i32;
         let delta = self.used_base;
@@ -41,6 +50,9 @@ impl LayerWriter {
         let when = Precondition::Matches(self.version.clone());
         let put = self.store.put_recipe(&self.id, self.recipe, when).await;
         let (_, recipe_bytes) = put.map_err(lost)?;
+        if let Some(share) = self.share {
+            share.publish(&own);
+        }
         let stats = WriteStats { recipe_bytes, ..self.stats };
         Ok(Committed { id: self.id, stats, delta })
     }
@@ -54,7 +66,7 @@ impl LayerWriter {
 }
 
 /// A pending recipe that is no longer what its writer wrote was taken by a collector.
-fn lost(error: PageStoreError) -> PageStoreError {
+pub(crate) fn lost(error: PageStoreError) -> PageStoreError {
     match error {
         PageStoreError::Store(e)
             if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) =>
@@ -68,7 +80,7 @@ fn lost(error: PageStoreError) -> PageStoreError {
 impl PageStore {
     /// Checks that nothing which the recipe names is condemned or gone: first no tombstone, then
     /// present. The pending recipe has named it all since before this.
-    async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
+    pub(crate) async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
         let condemned = self.condemned().await?;
         for object in &recipe.objects {
             if condemned.contains(object) {
@@ -91,7 +103,7 @@ impl PageStore {
     }
 
     /// Objects that have a tombstone.
-    async fn condemned(&self) -> Result<HashSet<String>> {
+    pub(crate) async fn condemned(&self) -> Result<HashSet<String>> {
         let mut all = HashSet::new();
         let mut after = None;
         loop {
