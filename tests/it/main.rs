@@ -13,5 +13,6 @@ mod hostile;
 mod http;
 mod ingest;
 mod resume;
+mod share;
 mod support;
 mod uploads;

@@ -35,6 +35,7 @@ use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
 
 pub use error::{RegistryError, RegistryErrorKind};
 pub use hashing::DigestAlgorithm;
+pub use pagevault_pagestore::IndexStats;
 pub use pull::Blob;
 pub use referrers::Referrers;
 
@@ -119,7 +120,13 @@ impl Registry {
         });
         registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
+        tokio::spawn(load_index(registry.pages.clone()));
         Ok(registry)
+    }
+
+    /// What the index of pages that may be shared takes.
+    pub fn index_stats(&self) -> IndexStats {
+        self.pages.index_stats()
     }
 
     /// Bytes that may still be written before the reserve is touched.
@@ -134,6 +141,22 @@ impl Registry {
         if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {
             tracing::warn!("uploads under way were cut short: they can go on after a restart");
         }
+    }
+}
+
+/// Brings the index of shared pages into memory; made anew if what is stored of it is damaged.
+/// Checkpoints are taken in meanwhile: they find less to share.
+async fn load_index(pages: PageStore) {
+    let loaded = match pages.load_index().await {
+        Ok(loaded) if loaded.damaged > 0 => pages.rebuild_index().await,
+        loaded => loaded,
+    };
+    match loaded {
+        Ok(loaded) => {
+            let (stats, objects) = (pages.index_stats(), loaded.objects);
+            tracing::debug!(objects, entries = stats.entries, "the index of pages is loaded");
+        }
+        Err(error) => tracing::warn!(%error, "the index of pages is not loaded: less is shared"),
     }
 }
 

@@ -239,7 +239,7 @@ fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
         same: written.pages.same,
         changed: written.pages.changed,
         new: written.pages.new,
-        shared: 0,
+        shared: written.pages.shared,
     };
     IngestStats {
         pages,
