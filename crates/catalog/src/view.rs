@@ -49,8 +49,40 @@ type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 /// The view. Its database belongs to one thread, to which work is sent.
 #[derive(Debug)]
 pub(crate) struct View {
-    jobs: mpsc::Sender<Job>,
+    worker: Worker,
     refreshes: Arc<Mutex<Refreshes>>,
+}
+
+/// The thread that has the database, and what it is sent.
+#[derive(Debug)]
+struct Worker {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Worker {
+    fn of(mut connection: Connection) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("view".to_owned())
+            .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    fn send(&self, job: Job) -> Option<()> {
+        self.jobs.as_ref()?.send(job).ok()
+    }
+}
+
+impl Drop for Worker {
+    /// Waits until the database is closed: closing removes files by name, and whoever opens it anew
+    /// has files of that name.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// A note that a record is about to change.
@@ -118,14 +150,9 @@ impl View {
     /// Opens the database; the second part says that it is new and has to be filled.
     pub(crate) async fn open(path: PathBuf) -> Result<(Self, bool)> {
         let opened = tokio::task::spawn_blocking(move || open(&path)).await;
-        let (mut connection, fresh) =
-            opened.map_err(|e| CatalogError::Internal(e.to_string()))??;
-        let (jobs, queue) = mpsc::channel::<Job>();
-        std::thread::Builder::new()
-            .name("view".to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))
-            .map_err(|e| CatalogError::Internal(e.to_string()))?;
-        Ok((Self { jobs, refreshes: Arc::default() }, fresh))
+        let (connection, fresh) = opened.map_err(|e| CatalogError::Internal(e.to_string()))??;
+        let worker = Worker::of(connection).map_err(|e| CatalogError::Internal(e.to_string()))?;
+        Ok((Self { worker, refreshes: Arc::default() }, fresh))
     }
 
     /// Runs work on the database's thread.
@@ -144,7 +171,7 @@ impl View {
             }
             let _ = answer.send(result);
         });
-        self.jobs.send(job).map_err(|_| gone())?;
+        self.worker.send(job).ok_or_else(gone)?;
         result.await.map_err(|_| gone())?
     }
 
@@ -213,7 +240,7 @@ impl View {
             let _ = note_blob(db, &repository, &digest, held);
         });
         // Without its thread the view answers nothing, and says so to those who ask.
-        let _ = self.jobs.send(job);
+        let _ = self.worker.send(job);
     }
 
     /// Notes that the view holds all that the truth does.
