@@ -134,7 +134,7 @@ def main():
         shutil.rmtree(folder / "ours")
         theirs = measure(load, DockerRegistry(program, folder / "theirs"), options.scale)
     about = (f"docker-registry {version}, same disk, same data, same clients in one run on {os.cpu_count()} cores; load of the "
-             f"machine at the end {os.getloadavg()[0]:.1f}. Ours syncs before it acknowledges, theirs does not. "
+             f"machine at the end {os.getloadavg()[0]:.1f}. Ours syncs files and folders before it acknowledges. "
              f"A push or pull is an image of one layer of that size and a configuration of 2 KiB.")
     section = table(ours, theirs, about)
     if options.results:
