@@ -91,6 +91,20 @@ impl LayerReader {
         self.inner.levels.first().map_or(0, |level| level.recipe.bytes)
     }
 
+    /// Recipes that it is read through.
+    #[cfg(test)]
+    pub(crate) fn levels(&self) -> usize {
+        self.inner.levels.len()
+    }
+
+    /// Whether it is stored as it was pushed.
+    pub fn is_plain(&self) -> bool {
+        let raw = |segment: &Segment| segment.encoding == Encoding::Raw as i32;
+        self.recipe().is_some_and(|recipe| {
+            recipe.extents.iter().all(|e| e.space.is_none() && e.segments.iter().all(raw))
+        })
+    }
+
     pub(crate) fn recipe(&self) -> Option<&Recipe> {
         self.inner.levels.first().map(|level| level.recipe.as_ref())
     }

@@ -10,7 +10,7 @@ use self::touched::Touched;
 use crate::Result;
 use crate::error::PageStoreError;
 use crate::recipe::{Recipe, State};
-use crate::store::{PageStore, RecipeId};
+use crate::store::{PageStore, RecipeId, recipe_key};
 
 /// Recipes that are listed at once.
 const LIST_MAX: usize = 1000;
@@ -78,8 +78,8 @@ impl PageStore {
         seen: &mut Verified,
         touched: &mut Touched,
     ) -> Result<Option<Damage>> {
-        let recipe = match self.recipe(id).await {
-            Ok((recipe, _)) => recipe,
+        let recipe = match self.recipe_as_stored(id).await {
+            Ok(recipe) => recipe,
             // Pending, or collected while we looked.
             Err(PageStoreError::NotFound(_)) => return Ok(None),
             // A version that nobody has written yet may be a flipped bit.
@@ -93,9 +93,9 @@ impl PageStore {
         let found = self.verify_blocks(&recipe, seen).await?;
         let Some(what) = found else { return Ok(None) };
         // What was collected, or written anew, while we read it is no damage.
-        match self.recipe(id).await {
-            Ok((now, _)) if same_blocks(&now, &recipe) => Ok(Some(damage(id, &recipe.name, what))),
-            Ok((now, _)) => {
+        match self.recipe_as_stored(id).await {
+            Ok(now) if same_blocks(&now, &recipe) => Ok(Some(damage(id, &recipe.name, what))),
+            Ok(now) => {
                 let found = self.verify_blocks(&now, seen).await?;
                 Ok(found.map(|what| damage(id, &now.name, what)))
             }
@@ -104,6 +104,30 @@ impl PageStore {
                 Ok(Some(damage(id, &recipe.name, what)))
             }
             Err(e) => Err(e),
+        }
+    }
+
+    /// Reads a recipe from where it is stored: a store may remember small objects.
+    async fn recipe_as_stored(&self, id: &RecipeId) -> Result<Recipe> {
+        let key = recipe_key(id)?;
+        let read =
+            async { self.objects.get_range(&key, 0..self.objects.head(&key).await?.bytes).await };
+        match read.await {
+            Ok(bytes) => {
+                let name = id.0.clone();
+                let recipe = self.offload(move || Recipe::from_bytes(&name, &bytes)).await?;
+                match recipe.state == State::Committed as i32 {
+                    true => Ok(recipe),
+                    false => Err(PageStoreError::NotFound(id.0.clone())),
+                }
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Err(PageStoreError::NotFound(id.0.clone()))
+            }
+            Err(e) if e.kind() == ErrorKind::Truncated => {
+                Err(PageStoreError::damaged(e.to_string()))
+            }
+            Err(e) => Err(e.into()),
         }
     }
 

@@ -47,14 +47,26 @@ impl LayerWriter {
         let delta = self.used_base;
         self.base = None;
         self.store.check_kept(&self.recipe).await?;
-        let when = Precondition::Matches(self.version.clone());
-        let put = self.store.put_recipe(&self.id, self.recipe, when).await;
+        let (id, seen) = match self.over {
+            Some(over) if over.name != name => {
+                let what = format!("recipe {} makes {}, not {name}", over.id.0, over.name);
+                return Err(PageStoreError::Unsuited(what));
+            }
+            Some(over) => (over.id, over.seen),
+            None => (self.id.clone(), self.version),
+        };
+        let when = Precondition::Matches(seen);
+        let put = self.store.put_recipe(&id, self.recipe, when).await;
         let (_, recipe_bytes) = put.map_err(lost)?;
+        if id != self.id {
+            // What it names is named by the other one now.
+            self.store.objects.delete(&recipe_key(&self.id)?).await?;
+        }
         if let Some(share) = self.share {
             share.publish(&own);
         }
         let stats = WriteStats { recipe_bytes, ..self.stats };
-        Ok(Committed { id: self.id, stats, delta })
+        Ok(Committed { id, stats, delta })
     }
 
     /// Gives up: what was written is removed, as far as it can be now.

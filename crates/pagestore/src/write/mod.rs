@@ -14,6 +14,7 @@ use futures_util::stream::{self, StreamExt};
 use pagevault_objects::{ObjectWriter, Precondition, Version};
 
 use self::encode::{Done, Job, Plan, encode_segment};
+use crate::error::PageStoreError;
 use crate::mapping::{self, Stretch};
 use crate::read::LayerReader;
 use crate::recipe::{Extent, Frame, Recipe, Segment, Space, State};
@@ -106,6 +107,15 @@ pub struct LayerWriter {
     stats: WriteStats,
     used_base: bool,
     share: Option<Session>,
+    over: Option<Over>,
+}
+
+/// The recipe whose place a layer takes.
+#[derive(Debug)]
+struct Over {
+    id: RecipeId,
+    seen: Version,
+    name: String,
 }
 
 #[derive(Debug)]
@@ -167,6 +177,7 @@ impl PageStore {
             stats: WriteStats::default(),
             used_base: false,
             share,
+            over: None,
         })
     }
 }
@@ -277,6 +288,17 @@ impl LayerWriter {
     pub fn fits(&self) -> bool {
         let base = self.base.as_ref().and_then(|base| base.reader.recipe());
         base.is_none_or(|base| !self.used_base || policy::may_extend(base, self.cost()))
+    }
+
+    /// Lets the layer take the place of a recipe that makes the same bytes: whoever names that one
+    /// reads this one from then on.
+    pub async fn replacing(mut self, id: &RecipeId) -> Result<Self> {
+        let (recipe, seen) = self.store.recipe(id).await?;
+        if self.recipe.chain.contains(&id.0) {
+            return Err(PageStoreError::Unsuited("a layer cannot stand on itself".to_owned()));
+        }
+        self.over = Some(Over { id: id.clone(), seen, name: recipe.name });
+        Ok(self)
     }
 
     /// What it did so far.
