@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::collect::is_pages;
+use crate::collect::{INVENTORY, is_pages};
 use crate::error::ArchiveError;
 use crate::identity::{Identity, Sources};
 use crate::metadata::{BindMount, ConfigDump, SpecDump, StatusDump};
-use crate::scan::{Member, MemberKind};
+use crate::scan::Member;
 use crate::validate;
 
 /// What an archive holds, without its bulk.
@@ -41,13 +41,8 @@ impl Checkpoint {
         total_bytes: u64,
     ) -> Result<Self, ArchiveError> {
         let missing = |what| ArchiveError::Missing { what };
-        let has_inventory = members.iter().any(|member| {
-            member.path == "checkpoint/inventory.img" && member.kind == MemberKind::File
-        });
-        if !has_inventory {
-            return Err(missing("checkpoint/inventory.img"));
-        }
         let get = |path| kept.get(path).map(Vec::as_slice);
+        validate::check_inventory(get(INVENTORY).ok_or(missing(INVENTORY))?)?;
         let config = ConfigDump::parse(get("config.dump").ok_or(missing("config.dump"))?)?;
         let spec = SpecDump::parse(get("spec.dump").ok_or(missing("spec.dump"))?)?;
         let status = get("status.dump").map(StatusDump::parse).transpose()?;

@@ -124,6 +124,8 @@ pub enum ArchiveError {
 
     #[error("{name} asks for a device by annotation {key}; CDI annotations are refused")]
     CdiAnnotation { name: &'static str, key: String },
+    #[error("spec.dump asks for device {path}; devices of the host are refused")]
+    HostDevice { path: String },
     #[error("spec.dump has {stage} hooks; these would run on the host and are refused")]
     Hooks { stage: String },
     #[error("bind.mounts: {path} {why}")]

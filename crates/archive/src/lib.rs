@@ -21,6 +21,7 @@ mod number;
 mod read;
 mod rootfs;
 mod scan;
+mod shapes;
 mod source;
 mod syntax;
 mod validate;
@@ -32,7 +33,7 @@ pub use error::{ArchiveError, ErrorKind};
 pub use identity::{Engine, Identity};
 pub use limits::Limits;
 pub use metadata::{
-    BindMount, ConfigDump, Linux, Mount, Namespace, Process, Root, SpecDump, StatusDump,
+    BindMount, ConfigDump, Device, Linux, Mount, Namespace, Process, Root, SpecDump, StatusDump,
     StatusImage, StatusMetadata, User,
 };
 pub use read::{read_checkpoint, read_plain};

@@ -24,7 +24,7 @@ fn limits_are_exact() {
     let usual = Limits::default();
     let entries = u64::try_from(small().members().len()).unwrap();
     let tar_bytes = u64::try_from(bytes.len()).unwrap() - 1024;
-    let metadata = ["config.dump", "spec.dump", "status.dump"]
+    let metadata = ["config.dump", "spec.dump", "status.dump", "checkpoint/inventory.img"]
         .map(|name| small().members().into_iter().find(|(path, _)| path == name).unwrap().1.len());
     let metadata_bytes = u64::try_from(metadata.iter().sum::<usize>()).unwrap();
     let pairs = [
@@ -63,7 +63,8 @@ fn images_that_do_not_fit_are_passed_over() {
     assert!(images.map(|(_, data)| data.len()).sum::<usize>() <= 200);
     let none = Limits { max_image_bytes: 0, max_pagemap_bytes: 0, ..Limits::default() };
     let checkpoint = read(&small().build(), &none).unwrap();
-    assert!(checkpoint.kept.keys().all(|path| !path.starts_with("checkpoint/")));
+    let images = checkpoint.kept.keys().filter(|path| path.starts_with("checkpoint/"));
+    assert_eq!(images.collect::<Vec<_>>(), ["checkpoint/inventory.img"]);
 }
 
 #[test]
@@ -219,4 +220,14 @@ fn inner_tars_of_containers_are_fine() {
         .link(b'1', "z", "")
         .finish();
     assert_eq!(check_inner("x", &*tar, &Limits::default()).unwrap().entries, 12);
+}
+
+#[test]
+fn an_imported_image_has_no_name_but_its_id() {
+    let id = "sha256:49f42f6aee917b96ebfc044f5c5b9e6a30eeb508c6dd13eff313cae40187d9fa";
+    let tar = small()
+        .json("config.dump", |config| config["rootfsImageRef"] = id.into())
+        .json("status.dump", |status| status["image_ref"] = id.into());
+    let identity = read(&tar.build(), &Limits::default()).unwrap().identity;
+    assert_eq!((&*identity.image_ref, identity.image_digest), (id, None));
 }
