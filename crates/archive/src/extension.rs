@@ -77,6 +77,8 @@ impl Extensions {
             b"size" => self.size = Some(decimal(value).ok_or("a pax size is not a number")?),
             b"mtime" => self.mtime = seconds(value)?,
             b"atime" | b"ctime" => seconds(value).map(drop)?,
+            // Go gives up an archive in which they are none.
+            b"uid" | b"gid" => drop(decimal(value).ok_or("a pax uid or gid is not a number")?),
             _ => {}
         }
         Ok(())
@@ -118,9 +120,10 @@ fn seconds(value: &[u8]) -> Result<Option<u64>, &'static str> {
 }
 
 fn decimal(value: &[u8]) -> Option<u64> {
-    // `parse` would take a sign.
+    // `parse` would take a sign. Go's numbers are of 63 bits.
     let all_digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    all_digits.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
+    let number = std::str::from_utf8(value).ok().filter(|_| all_digits)?.parse::<i64>().ok()?;
+    u64::try_from(number).ok()
 }
 
 /// Checks a global pax header: only comments, which change nothing.
@@ -144,6 +147,11 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn count(&mut self, flag: u8, offset: u64) -> Result<(), ArchiveError> {
+        // Go hands a global header to its caller, and what was said about the next entry is lost.
+        if flag == b'g' && self.flags.iter().any(|&flag| flag != b'g') {
+            let why = "a global header stands between an entry and its extension header";
+            return Err(ArchiveError::BadExtension { offset, why });
+        }
         if self.flags.contains(&flag) {
             let why = "an entry has two of its kind";
             return Err(ArchiveError::BadExtension { offset, why });

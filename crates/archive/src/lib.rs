@@ -9,6 +9,7 @@ mod checkpoint;
 mod collect;
 pub mod decode;
 mod entries;
+mod entry;
 mod error;
 mod extension;
 mod header;

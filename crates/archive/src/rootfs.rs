@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::io::Read;
 
 use crate::decode;
-use crate::entries::{Entries, Entry};
+use crate::entries::Entries;
+use crate::entry::Entry;
 use crate::error::{ArchiveError, shown};
 use crate::extension::Rules;
 use crate::limits::Limits;
@@ -70,7 +71,7 @@ impl Tree {
     fn add(&mut self, entry: &Entry, limits: &Limits) -> Result<(), ArchiveError> {
         let name = || shown(&entry.path);
         let path = relative(&entry.path, limits)?;
-        if path.is_empty() && entry.flag != b'5' {
+        if path.is_empty() && !entry.is_folder() {
             let why = "only a directory can be the root";
             return Err(ArchiveError::NonCanonical { name: name(), why });
         }
@@ -155,12 +156,17 @@ fn relative(path: &[u8], limits: &Limits) -> Result<Vec<u8>, ArchiveError> {
 fn check_type(entry: &Entry) -> Result<(), ArchiveError> {
     let name = || shown(&entry.path);
     match entry.flag {
+        // To Go and GNU tar these are directories; Go reads the data as entries.
+        b'0' | 0 if entry.is_folder() && entry.size > 0 => {
+            let why = "a directory by its name has data";
+            Err(ArchiveError::AmbiguousHeader { name: name(), why })
+        }
         // Readers disagree about whether data follows these.
         b'1'..=b'6' if entry.size > 0 => {
             Err(ArchiveError::AmbiguousHeader { name: name(), why: "only files have data" })
         }
         b'0' | 0 | b'1' | b'2' | b'5' | b'6' => Ok(()),
-        b'3' if entry.device == Some((0, 0)) => Ok(()),
+        b'3' if entry.device == (0, 0) => Ok(()),
         b'3' | b'4' => Err(ArchiveError::Device { name: name() }),
         b'S' => Err(ArchiveError::Sparse { name: name() }),
         flag => Err(ArchiveError::UnknownType { name: name(), flag }),

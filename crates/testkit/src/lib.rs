@@ -5,6 +5,7 @@
 pub mod criu_images;
 pub mod hostile;
 mod hostile_metadata;
+mod hostile_readers;
 mod hostile_rootfs;
 mod hostile_tar;
 pub mod raw_tar;
