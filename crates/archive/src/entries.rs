@@ -207,6 +207,14 @@ impl<S: Source> Entries<S> {
             return Err(ArchiveError::TooManyEntries { max: self.limits.max_entries });
         }
         let size = agreed_size(&self.name, block.size, found.size)?;
+        // Elsewhere sparse files are refused, and their maps with them.
+        if block.flag == b'S' && self.rules == Rules::Tmpfs {
+            let map = block.sparse.unwrap_or_default();
+            let max = self.limits.max_extension_bytes;
+            let read = map.check(&mut self.source, size, max)?;
+            let bad = || ArchiveError::SparseMap { name: self.name.clone() };
+            self.offset = self.offset.saturating_add(read.ok_or_else(bad)?);
+        }
         self.check_bytes(size)?;
         self.remaining = size;
         self.padding = padding_of(size);

@@ -9,6 +9,8 @@ pub(crate) enum Rules {
     Strict,
     /// Any key that does not change where or how long an entry is: a container's files may carry anything.
     Lenient,
+    /// The same, and sparse files as GNU tar writes them: what CRIU makes of a tmpfs.
+    Tmpfs,
 }
 
 /// What extension headers said about the next entry.
@@ -92,7 +94,7 @@ fn accepted(key: &[u8], rules: Rules) -> bool {
     if KNOWN.contains(&key) || key == b"comment" || key.starts_with(b"SCHILY.xattr.") {
         return true;
     }
-    rules == Rules::Lenient && !key.starts_with(b"GNU.sparse.") && key != b"hdrcharset"
+    rules != Rules::Strict && !key.starts_with(b"GNU.sparse.") && key != b"hdrcharset"
 }
 
 /// A name must not be empty: POSIX then takes back the record, Go the name.

@@ -4,6 +4,7 @@ use tar::Header;
 
 use crate::error::{ArchiveError, shown};
 use crate::number;
+use crate::sparse::Map;
 
 pub(crate) const BLOCK_BYTES: usize = 512;
 /// The same, for arithmetic on offsets.
@@ -23,6 +24,8 @@ pub(crate) struct Block {
     pub(crate) mtime: Option<u64>,
     /// Major and minor number.
     pub(crate) device: (u64, u64),
+    /// Of a sparse file.
+    pub(crate) sparse: Option<Map>,
 }
 
 impl Block {
@@ -52,7 +55,8 @@ impl Block {
         let [flag] = old.linkflag;
         let mtime = time(&old.mtime).map_err(|_| bad("modification time"))?;
         let device = device(header).map_err(|_| bad("device number"))?;
-        Ok(Self { flag, link, size, mode, mtime, device, path })
+        let sparse = (flag == b'S' && header.as_gnu().is_some()).then(|| Map::begin(bytes));
+        Ok(Self { flag, link, size, mode, mtime, device, sparse, path })
     }
 }
 

@@ -24,7 +24,9 @@ mod rootfs;
 mod scan;
 mod shapes;
 mod source;
+mod sparse;
 mod syntax;
+mod tree;
 mod validate;
 
 pub use checkpoint::Checkpoint;

@@ -230,6 +230,51 @@ fn inner_tars_of_containers_are_fine() {
 }
 
 #[test]
+fn a_tmpfs_is_as_gnu_tar_writes_it() {
+    let gnu =
+        |header: &mut tar::Header| header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+    let octal = |bytes: &mut [u8], value: u64| {
+        bytes[..11].copy_from_slice(format!("{value:011o}").as_bytes());
+    };
+    let device = |tar: TarWriter, name: &str, major: u64, minor: u64| {
+        tar.with(b'3', name.as_bytes(), b"", |header| {
+            gnu(header);
+            header.set_device_major(u32::try_from(major).unwrap()).unwrap();
+            header.set_device_minor(u32::try_from(minor).unwrap()).unwrap();
+        })
+    };
+    let mut more = [0; 512];
+    octal(&mut more[0..], 1 << 20);
+    octal(&mut more[12..], 100);
+    let tar = TarWriter::new()
+        .directory("./")
+        .link(b'2', "./fd", "/proc/self/fd")
+        .file("./.wh.", b"only a name")
+        .with(b'S', b"./shm/segment", b"", |header| {
+            gnu(header);
+            header.set_size(4 * 512 + 100);
+            let bytes = header.as_mut_bytes();
+            for (run, at) in (0..4).zip((386..).step_by(24)) {
+                octal(&mut bytes[at..], run * 4096);
+                octal(&mut bytes[at + 12..], 512);
+            }
+            bytes[482] = 1;
+            octal(&mut bytes[483..], 2 << 20);
+        })
+        .raw(&more)
+        .data(&[7; 4 * 512 + 100])
+        .file("./last", b"x");
+    let tar = [("null", 1, 3), ("tty", 5, 0), ("urandom", 1, 9)]
+        .into_iter()
+        .fold(tar, |tar, (name, major, minor)| device(tar, name, major, minor));
+    let bytes = pagevault_testkit::hostile::gzip(&tar.finish());
+    let name = "checkpoint/tmpfs-dev-64.tar.gz.img";
+    assert_eq!(check_inner(name, &*bytes, &Limits::default()).unwrap().entries, 8);
+    // Not what an engine packs.
+    check_inner("rootfs-diff.tar", &*bytes, &Limits::default()).unwrap_err();
+}
+
+#[test]
 fn an_imported_image_has_no_name_but_its_id() {
     let id = "sha256:49f42f6aee917b96ebfc044f5c5b9e6a30eeb508c6dd13eff313cae40187d9fa";
     let tar = small()
