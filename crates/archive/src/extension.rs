@@ -91,10 +91,24 @@ impl Extensions {
 const RECORDS_MAX: usize = 1000;
 
 fn accepted(key: &[u8], rules: Rules) -> bool {
-    if KNOWN.contains(&key) || key == b"comment" || key.starts_with(b"SCHILY.xattr.") {
+    if KNOWN.contains(&key) || key == b"comment" {
         return true;
     }
-    rules != Rules::Strict && !key.starts_with(b"GNU.sparse.") && key != b"hdrcharset"
+    // CRIU's images and the engine's files have no attributes that a restore needs.
+    rules != Rules::Strict
+        && !key.starts_with(b"GNU.sparse.")
+        && key != b"hdrcharset"
+        && !is_overlay_attribute(key)
+}
+
+/// Attributes of overlayfs make one folder show another of the host. Engines turn them into whiteouts and never
+/// put them into a tar. All others are a container's own, capabilities of its programs too: set-uid bits are no less.
+fn is_overlay_attribute(key: &[u8]) -> bool {
+    let families: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
+    let name = families.iter().find_map(|family| key.strip_prefix(*family));
+    name.is_some_and(|name| {
+        name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+    })
 }
 
 /// A name must not be empty: POSIX then takes back the record, Go the name.

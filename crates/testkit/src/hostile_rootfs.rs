@@ -4,7 +4,7 @@ use crate::hostile::{HostileCase, case, cut, flip, gzip, valid};
 use crate::raw_tar::{TarWriter, put};
 
 pub(crate) fn rootfs_cases() -> Vec<HostileCase> {
-    [escapes(), links(), twice(), others(), tmpfs(), damaged()].concat()
+    [escapes(), links(), twice(), others(), overlays(), tmpfs(), damaged()].concat()
 }
 
 fn inner(tar: TarWriter) -> Vec<u8> {
@@ -93,6 +93,16 @@ fn twice() -> Vec<HostileCase> {
             inner(first().file("a", b"")),
             "a is both a file and a folder",
         ),
+    ]
+}
+
+/// What overlayfs keeps in attributes leads a folder elsewhere; no engine puts it into a tar.
+fn overlays() -> Vec<HostileCase> {
+    let attribute = |key| inner(new().pax(&[(key, b"/etc")]).directory("a/"));
+    vec![
+        case("inner redirect", attribute("SCHILY.xattr.trusted.overlay.redirect"), "is refused"),
+        case("inner user redirect", attribute("SCHILY.xattr.user.overlay.redirect"), "is refused"),
+        case("inner bsd redirect", attribute("LIBARCHIVE.xattr.trusted.overlay.x"), "is refused"),
     ]
 }
 

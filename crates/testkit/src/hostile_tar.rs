@@ -201,6 +201,11 @@ fn extensions() -> Vec<HostileCase> {
             "pax key GNU.sparse.major is refused",
         ),
         case("pax unknown", pax(&[("VENDOR.magic", b"1")]), "pax key VENDOR.magic is refused"),
+        case(
+            "pax attribute",
+            pax(&[("SCHILY.xattr.user.a", b"1")]),
+            "pax key SCHILY.xattr.user.a is refused",
+        ),
         case("pax charset", pax(&[("hdrcharset", b"BINARY")]), "pax key hdrcharset is refused"),
         case("pax length too long", raw(b"99 path=x\n"), "bad pax record"),
         case("pax length too short", raw(b"3 path=x\n"), "bad pax record"),
