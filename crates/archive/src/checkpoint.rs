@@ -9,6 +9,9 @@ use crate::metadata::{BindMount, ConfigDump, SpecDump, StatusDump};
 use crate::scan::Member;
 use crate::validate;
 
+/// Folder of CRIU's images in an archive.
+pub const IMAGES: &str = "checkpoint/";
+
 /// What an archive holds, without its bulk.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
@@ -73,8 +76,23 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// Takes CRIU's images out of what was kept, by their names in their folder. They can be many megabytes and are
+    /// read once, so nothing is copied and nothing stays.
+    pub fn take_images(&mut self) -> BTreeMap<String, Vec<u8>> {
+        let kept = std::mem::take(&mut self.kept);
+        let (images, others) = kept.into_iter().partition(|(path, _)| path.starts_with(IMAGES));
+        self.kept = others;
+        let images: BTreeMap<String, Vec<u8>> = images;
+        let named = images
+            .into_iter()
+            .filter_map(|(path, bytes)| Some((path.strip_prefix(IMAGES)?.to_owned(), bytes)));
+        named.collect()
+    }
+}
+
 fn newest_image(members: &[Member]) -> u64 {
-    let images = members.iter().filter(|member| member.path.starts_with("checkpoint/"));
+    let images = members.iter().filter(|member| member.path.starts_with(IMAGES));
     images.map(|member| member.mtime).max().unwrap_or(0)
 }
 

@@ -29,7 +29,7 @@ mod syntax;
 mod tree;
 mod validate;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, IMAGES};
 pub use collect::Collector;
 pub use decode::Outer;
 pub use error::{ArchiveError, ErrorKind};

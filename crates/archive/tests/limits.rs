@@ -283,3 +283,12 @@ fn an_imported_image_has_no_name_but_its_id() {
     let identity = read(&tar.build(), &Limits::default()).unwrap().identity;
     assert_eq!((&*identity.image_ref, identity.image_digest), (id, None));
 }
+
+#[test]
+fn images_are_taken_without_the_rest() {
+    let mut checkpoint = read(&small().build(), &Limits::default()).unwrap();
+    let images = checkpoint.take_images();
+    assert!(images.contains_key("inventory.img") && images.contains_key("pagemap-1.img"));
+    let kept = checkpoint.kept.into_keys().collect::<Vec<_>>();
+    assert_eq!(kept, ["config.dump", "spec.dump", "status.dump"]);
+}

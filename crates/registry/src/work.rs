@@ -17,7 +17,7 @@ use crate::ingest::IngestTask;
 use crate::{Result, blocking};
 
 /// Bytes that tell how a tar is compressed.
-const MAGIC_BYTES: u64 = 4;
+const MAGIC_BYTES: u64 = decode::MAGIC_BYTES as u64;
 
 /// What has arrived, and what is done with it meanwhile.
 #[derive(Debug)]

@@ -276,10 +276,10 @@ fn on_thread<T: Send + 'static>(
 
 /// What the archive says, and how its pages are to be stored.
 fn understand(
-    checkpoint: Checkpoint,
+    mut checkpoint: Checkpoint,
     workload: Option<&str>,
 ) -> (Plan, Report, Vec<String>, Checkpoint) {
-    let images = scan::images(&checkpoint.kept);
+    let images = checkpoint.take_images();
     let (spaces, mut warnings) = scan::spaces(&images);
     let report = pagevault_criu::inspect(&images);
     warnings.extend(report.warnings.iter().cloned());

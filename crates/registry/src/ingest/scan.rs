@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use pagevault_archive::{Checkpoint, Limits, Member, read_plain};
+use pagevault_archive::{Checkpoint, IMAGES, Limits, Member, read_plain};
 use pagevault_pagestore::{AddressRun, Space};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -12,8 +12,6 @@ use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::growing::{Follow, Growing};
 use crate::{Result, archive_error};
 
-/// Folder of the process images in an archive.
-pub(crate) const IMAGES: &str = "checkpoint/";
 /// Reads a tar to its end. Blocks while bytes are awaited.
 pub(crate) fn scan(growing: Arc<Growing>, members: &UnboundedSender<Member>) -> Result<Checkpoint> {
     let tell = |member: &Member| {
@@ -21,14 +19,6 @@ pub(crate) fn scan(growing: Arc<Growing>, members: &UnboundedSender<Member>) -> 
         let _ = members.send(member.clone());
     };
     read_plain(Follow::new(growing), &Limits::default(), tell).map_err(archive_error)
-}
-
-/// The CRIU images among kept members, by their name in the images' folder.
-pub(crate) fn images(kept: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
-    let image = |(path, bytes): (&String, &Vec<u8>)| {
-        Some((path.strip_prefix(IMAGES)?.to_owned(), bytes.clone()))
-    };
-    kept.iter().filter_map(image).collect()
 }
 
 /// The memories of an archive, by the path of the pages file that holds each.
