@@ -1,7 +1,7 @@
 //! Archives that must not be let in.
 
 use pagevault_registry::RegistryErrorKind as Kind;
-use pagevault_testkit::hostile::hostile_cases;
+use pagevault_testkit::{hostile_cases, hostile_memory_cases};
 
 use crate::fixtures::plain;
 use crate::support::Vault;
@@ -9,7 +9,7 @@ use crate::support::Vault;
 #[tokio::test(flavor = "multi_thread")]
 async fn each_is_refused_with_its_reason_and_leaves_nothing_behind() {
     let vault = Vault::new().await;
-    let cases = hostile_cases();
+    let cases = [hostile_cases(), hostile_memory_cases()].concat();
     assert!(cases.len() >= 40, "only {} cases", cases.len());
     for case in cases {
         let error = match vault.push(&case.bytes).await {

@@ -19,7 +19,7 @@ pub struct HostileCase {
     pub expect: &'static str,
 }
 
-/// All of them. None needs limits other than the default ones, and none is larger than some MiB.
+/// All that the reader of archives refuses. None needs limits other than the default ones, and none is larger than some MiB.
 #[must_use]
 pub fn hostile_cases() -> Vec<HostileCase> {
     [outer_cases(), tar_cases(), reader_cases(), metadata_cases(), rootfs_cases()].concat()

@@ -4,6 +4,7 @@
 
 pub mod criu_images;
 pub mod hostile;
+mod hostile_memory;
 mod hostile_metadata;
 mod hostile_readers;
 mod hostile_rootfs;
@@ -12,5 +13,6 @@ pub mod raw_tar;
 pub mod tarball;
 
 pub use hostile::{HostileCase, hostile_cases};
+pub use hostile_memory::hostile_memory_cases;
 pub use raw_tar::TarWriter;
 pub use tarball::{Flavour, PAGE_BYTES, Process, Tarball};
