@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pagevault_api::upload::PushOptions;
+use pagevault_testkit::{Flavour, Tarball};
 
 use crate::fixtures::{compressed, plain, series, singles};
 use crate::support::{Vault, sha256};
@@ -119,4 +120,18 @@ async fn labels_node_and_workload_are_kept() {
     assert!(detail.members.iter().any(|m| m.path == "checkpoint/pages-1.img"));
     assert!(detail.processes.to_string().contains("redis-server"), "{}", detail.processes);
     assert_eq!(detail.warnings, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_names_can_be_asked_for() {
+    let vault = Vault::new().await;
+    let long = ["a".repeat(62) + "-0", "a".repeat(62) + "-1", "b".repeat(251) + "-0"];
+    let mut repositories = std::collections::BTreeSet::new();
+    for pod in &long {
+        let tar = Tarball::new(Flavour::Containerd).named("shop", pod, "redis").build();
+        let pushed = vault.push(&tar).await.unwrap();
+        assert_eq!(vault.pull(&pushed.reference).await, tar);
+        repositories.insert(pushed.reference.repository);
+    }
+    assert_eq!(repositories.len(), long.len());
 }

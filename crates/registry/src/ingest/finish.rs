@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::checkpoint::{ArchiveMember, Checkpoint, CheckpointDetail, Pushed};
 use pagevault_api::media_types::OCI_MANIFEST;
-use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::reference::{Reference, Selector, check_repository};
 use pagevault_api::stats::{IngestStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
@@ -65,7 +65,13 @@ impl Finish {
     fn place(&self) -> Result<(String, Option<String>)> {
         let identity = &self.ingested.checkpoint.identity;
         match self.options.reference.clone() {
-            None => Ok((default_repository(identity), None)),
+            None => {
+                let repository = default_repository(identity);
+                // A name that breaks the grammar could be stored and never be asked for: a fault of ours.
+                check_repository(&repository)
+                    .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()))?;
+                Ok((repository, None))
+            }
             Some(Reference { repository, selector: Selector::Tag(tag) }) => {
                 Ok((repository, Some(tag)))
             }
