@@ -29,6 +29,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
 use pagevault_archive::ArchiveError;
+use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
 use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectStore};
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
@@ -189,6 +190,10 @@ fn parse_digest(text: &str) -> Result<Digest> {
 
 fn sha256_digest(hex: &str) -> Result<Digest> {
     parse_digest(&format!("sha256:{hex}"))
+}
+
+fn build_error(error: BuildError) -> RegistryError {
+    RegistryError::new(Kind::Internal, error.to_string()).caused_by(error)
 }
 
 fn archive_error(error: ArchiveError) -> RegistryError {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::blobs::algorithm_of;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
-use crate::{Manifest, ManifestPut, Registry, Result, catalog_error, names};
+use crate::{Manifest, ManifestPut, Registry, Result, build_error, catalog_error, names};
 
 /// What is read of any manifest: image, index or artifact, OCI's or Docker's.
 #[derive(Debug, Default, Deserialize)]
@@ -235,7 +235,9 @@ fn gone(digest: &Digest) -> RegistryError {
 
 /// The digest of a manifest; one that was said must be the right one.
 fn manifest_digest(selector: &Selector, bytes: &[u8]) -> Result<Digest> {
-    let Selector::Digest(said) = selector else { return Ok(pagevault_builder::digest(bytes)) };
+    let Selector::Digest(said) = selector else {
+        return pagevault_builder::digest(bytes).map_err(build_error);
+    };
     let found = algorithm_of(said)?.digest(bytes)?;
     if found == *said {
         return Ok(found);

@@ -16,7 +16,7 @@ use pagevault_pagestore::{Committed, WriteStats};
 
 use super::{Ingested, domain, micros};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
-use crate::{Result, catalog_error, store_error};
+use crate::{Result, build_error, catalog_error, store_error};
 
 /// A checkpoint that is written and about to exist.
 #[derive(Debug)]
@@ -53,8 +53,7 @@ impl Finish {
             layer: &self.layer,
             layer_bytes: self.ingested.checkpoint.total_bytes,
         };
-        pagevault_builder::build(&source)
-            .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()).caused_by(e))
+        pagevault_builder::build(&source).map_err(build_error)
     }
 
     fn architecture(&self) -> &str {
