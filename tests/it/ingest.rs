@@ -123,6 +123,17 @@ async fn labels_node_and_workload_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_architecture_that_no_image_tells_is_a_guess_and_said_to_be_one() {
+    let vault = Vault::new().await;
+    let tar = Tarball::new(Flavour::Containerd).without("checkpoint/core-1.img").build();
+    let pushed = vault.push(&tar).await.unwrap();
+    let detail = vault.registry.checkpoint(&pushed.reference).await.unwrap();
+    assert_eq!(detail.summary.architecture, "amd64");
+    let guess = "no image tells the architecture; taken for amd64";
+    assert!(detail.warnings.iter().any(|warning| warning == guess), "{:?}", detail.warnings);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn long_names_can_be_asked_for() {
     let vault = Vault::new().await;
     let long = ["a".repeat(62) + "-0", "a".repeat(62) + "-1", "b".repeat(251) + "-0"];

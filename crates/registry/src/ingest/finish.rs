@@ -12,6 +12,7 @@ use pagevault_api::stats::{IngestStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
 use pagevault_catalog::{BlobLocation, BlobRecord, Catalog, CheckpointRecord, NewManifest};
+use pagevault_criu::Report;
 use pagevault_pagestore::{Committed, WriteStats};
 
 use super::{Ingested, domain, micros};
@@ -49,15 +50,11 @@ impl Finish {
         let checkpoint = &self.ingested.checkpoint;
         let source = ImageSource {
             identity: &checkpoint.identity,
-            architecture: self.architecture(),
+            architecture: architecture(&self.ingested.report),
             layer: &self.layer,
             layer_bytes: self.ingested.checkpoint.total_bytes,
         };
         pagevault_builder::build(&source).map_err(build_error)
-    }
-
-    fn architecture(&self) -> &str {
-        self.ingested.report.architecture.as_deref().unwrap_or("amd64")
     }
 
     /// The repository, and the tag if the push names one.
@@ -112,9 +109,12 @@ impl Finish {
 
     async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
         let Self { catalog, options, ingested, layer, received, receive_micros } = self;
-        let Ingested { checkpoint, report, warnings, writer, base, lineage, micros: stages } =
+        let Ingested { checkpoint, report, mut warnings, writer, base, lineage, micros: stages } =
             ingested;
-        let architecture = report.architecture.clone().unwrap_or_else(|| "amd64".to_owned());
+        let architecture = architecture(&report).to_owned();
+        if report.architecture.is_none() {
+            warnings.push(format!("no image tells the architecture; taken for {architecture}"));
+        }
         let committed =
             writer.commit(layer.as_ref(), checkpoint.total_bytes).await.map_err(store_error)?;
         let base = base.filter(|_| committed.delta);
@@ -236,6 +236,12 @@ impl Finish {
         advanced.map_err(catalog_error)?;
         Ok(Reference::tag(repository, tag))
     }
+}
+
+/// Architecture of the node. Where no image tells (a newer CRIU's, say) it is taken for the most frequent one: a
+/// configuration must name one, and a runtime refuses the image of another.
+fn architecture(report: &Report) -> &str {
+    report.architecture.as_deref().unwrap_or("amd64")
 }
 
 fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
