@@ -40,9 +40,16 @@ impl Stretch {
     }
 }
 
-/// All stored blocks that a recipe's own segments name.
+/// All stored blocks that a recipe names: those of its own segments, and what it shares of others.
 pub(super) fn stretches(recipe: &Recipe) -> Result<Vec<Stretch>> {
     let segments = recipe.extents.iter().flat_map(|extent| &extent.segments);
+    let sources = recipe.extents.iter().flat_map(|extent| &extent.sources);
+    let shared = sources.filter(|source| source.pages > 0).map(|s| Block {
+        object: s.object,
+        at: s.at,
+        stored: s.stored,
+        checksum: s.checksum,
+    });
     let mut blocks: Vec<Block> = segments
         .filter(|segment| segment.stored > 0)
         .map(|s| Block {
@@ -51,6 +58,7 @@ pub(super) fn stretches(recipe: &Recipe) -> Result<Vec<Stretch>> {
             stored: s.stored,
             checksum: s.stored_checksum,
         })
+        .chain(shared)
         .collect();
     blocks.sort_unstable();
     blocks.dedup();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pagevault_objects::{MemoryStore, Meta, ObjectStore, Precondition};
+use pagevault_objects::{MemoryStore, ObjectStore, Precondition};
 
 use super::*;
 use crate::recipe::{AddressRun, Space};
@@ -47,12 +47,11 @@ async fn what_is_whole_is_found_whole() {
 #[tokio::test]
 async fn every_flipped_bit_is_found() {
     let (store, memory, _) = chain().await;
-    let all = memory.list("", None, 100).await.unwrap().objects;
-    let named = |object: &Meta| {
-        let key = object.key.as_str();
-        key.starts_with("data/") || key.starts_with("recipes/")
-    };
-    for object in all.into_iter().filter(named) {
+    for object in memory.list("", None, 100).await.unwrap().objects {
+        // The key of a domain and the index are no part of a layer.
+        if ["domains/", "hooks/"].iter().any(|cache| object.key.as_str().starts_with(cache)) {
+            continue;
+        }
         let good = memory.get(&object.key).await.unwrap().bytes;
         // The first bytes of a data object say what it is; no recipe names them.
         let from = if object.key.as_str().starts_with("data/") { 16 } else { 0 };
@@ -85,4 +84,29 @@ async fn it_can_be_stopped() {
     let (store, _, _) = chain().await;
     let (seen, _) = store.verify(&|seen| seen.recipes < 2).await.unwrap();
     assert_eq!(seen.recipes, 2);
+}
+
+#[tokio::test]
+async fn damage_to_a_source_is_found_without_its_owner() {
+    let (store, memory, [first, second, third]) = chain().await;
+    // The same memory as another lineage: all of it is shared.
+    let pages: Vec<u8> = (0..600 * PAGE).map(|i| (i * i / 7) as u8).collect();
+    let other = layer(&store, pages, None).await;
+    let recipe = store.recipe(&other).await.unwrap().0;
+    let sources = || recipe.extents.iter().flat_map(|extent| &extent.sources);
+    if sources().count() == 0 {
+        // No page of it happens to be a hook.
+        return;
+    }
+    for id in [first, second, third] {
+        memory.delete(&crate::store::recipe_key(&id).unwrap()).await.unwrap();
+    }
+    let source = sources().next().unwrap();
+    let key = crate::store::data_key(&recipe.objects[source.object as usize]).unwrap();
+    let mut bad = memory.get(&key).await.unwrap().bytes.to_vec();
+    bad[source.at as usize + 5] ^= 1;
+    memory.put(&key, bad.into(), Precondition::None).await.unwrap();
+    let (_, damage) = verify(&store).await;
+    assert_eq!(damage.len(), 1);
+    assert_eq!(damage[0].touches, [other]);
 }
