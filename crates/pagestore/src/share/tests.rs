@@ -354,7 +354,7 @@ async fn a_damaged_key_costs_sharing_and_nothing_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_writers_share_at_once() {
-    let memory = Arc::new(MemoryStore::default());
+    let (_, memory) = memory();
     let store = PageStore::new(memory as Arc<dyn ObjectStore>, PageStoreOptions::default());
     for lineage in 0..3u64 {
         put(&store, "d", None, &noise(lineage * 1000..lineage * 1000 + 1000)).await;
@@ -364,7 +364,8 @@ async fn many_writers_share_at_once() {
         async move {
             let content = noise((n * 100..n * 100 + 2000).chain([100_000 + n]));
             let done = put(&store, "d", None, &content).await;
-            assert!(done.stats.pages.shared > 1700, "{:?}", done.stats.pages);
+            // Less where the order of work leaves the budget of tries empty for a while.
+            assert!(done.stats.pages.shared > 1400, "{:?}", done.stats.pages);
             assert!(read(&store, &done.id).await.unwrap() == content);
         }
     };
