@@ -12,6 +12,7 @@ mod fixtures;
 mod hostile;
 mod http;
 mod ingest;
+mod landed;
 mod resume;
 mod share;
 mod support;

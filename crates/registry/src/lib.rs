@@ -8,6 +8,7 @@ mod growing;
 mod hashing;
 mod history;
 mod ingest;
+mod landed;
 mod manifests;
 mod names;
 mod native;
@@ -95,6 +96,7 @@ pub struct Registry {
     catalog: Arc<Catalog>,
     spool: spool::Spool,
     turns: ingest::Turns,
+    landed: landed::Queue,
 }
 
 impl Registry {
@@ -112,15 +114,18 @@ impl Registry {
         let spool = blocking(move || {
             spool::Spool::open(spool).map_err(|e| folder::spool_error("opening the spool", e))
         });
+        let (landed, waiting) = landed::Queue::new();
         let registry = Arc::new(Self {
             room: room::Room::of(disk, config.reserve_bytes),
             pages: PageStore::new(objects, options),
             catalog: Arc::new(catalog.map_err(catalog_error)?),
             spool: spool.await?,
             turns: ingest::Turns::default(),
+            landed,
         });
         registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
+        tokio::spawn(landed::work(Arc::downgrade(&registry), waiting));
         tokio::spawn(load_index(registry.pages.clone()));
         Ok(registry)
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::blobs::algorithm_of;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::landed;
 use crate::{Manifest, ManifestPut, Registry, Result, build_error, catalog_error, names};
 
 /// What is read of any manifest: image, index or artifact, OCI's or Docker's.
@@ -106,7 +107,9 @@ impl Registry {
         let (manifest, missing) =
             self.check_manifest(repository, media_type, digest, bytes).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
+        let landed = landed::layers_of(&manifest);
         self.catalog.put_manifest(repository, manifest).await.map_err(catalog_error)?;
+        self.landed.take_in(landed);
         for tag in &tags {
             self.catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error)?;
         }

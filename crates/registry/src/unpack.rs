@@ -86,7 +86,8 @@ impl Sink {
 }
 
 /// A file that goes with the process, whatever ends that.
-fn nameless(path: &Path) -> io::Result<File> {
+/// A file that is gone when it is closed. The path is used for a moment only. Blocks.
+pub(crate) fn nameless(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(true).mode(0o600);
     let file = options.open(path)?;
