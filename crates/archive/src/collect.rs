@@ -1,11 +1,13 @@
 //! Picks the small members out of the stream that say what the archive is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::checkpoint::Checkpoint;
 use crate::error::{ArchiveError, shown};
 use crate::limits::Limits;
+use crate::rootfs::InnerSummary;
 use crate::scan::{Member, MemberKind};
+use crate::validate;
 
 /// What makes a folder of images a checkpoint.
 pub(crate) const INVENTORY: &str = "checkpoint/inventory.img";
@@ -31,6 +33,7 @@ pub struct Collector {
     /// Bytes wanted so far, of metadata and of CRIU images.
     metadata_bytes: u64,
     image_bytes: u64,
+    rootfs_links: HashSet<Vec<u8>>,
 }
 
 impl Collector {
@@ -38,7 +41,8 @@ impl Collector {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let (members, kept) = (Vec::new(), BTreeMap::new());
-        Self { limits, members, kept, metadata_bytes: 0, image_bytes: 0 }
+        let rootfs_links = HashSet::new();
+        Self { limits, members, kept, metadata_bytes: 0, image_bytes: 0, rootfs_links }
     }
 
     /// Takes note of the next member. True if its bytes are wanted: read them and give them to [`Collector::keep`].
@@ -94,9 +98,18 @@ impl Collector {
         }
     }
 
+    /// What a tar inside the tar holds.
+    pub(crate) fn observe_inner(&mut self, path: &str, inner: InnerSummary) {
+        if path == "rootfs-diff.tar" {
+            self.rootfs_links = inner.links;
+        }
+    }
+
     /// Parses and checks what was kept. `total_bytes` is the length of the whole tar.
     pub fn finish(self, total_bytes: u64) -> Result<Checkpoint, ArchiveError> {
-        Checkpoint::new(self.members, self.kept, total_bytes)
+        let checkpoint = Checkpoint::new(self.members, self.kept, total_bytes)?;
+        validate::check_deleted_files(&checkpoint.deleted_files, &self.rootfs_links)?;
+        Ok(checkpoint)
     }
 }
 

@@ -134,6 +134,9 @@ pub enum ArchiveError {
     BindMount { path: String, why: &'static str },
     #[error("deleted.files: {path} {why}")]
     DeletedFile { path: String, why: &'static str },
+    /// Compressed to next to nothing: unpacking it would fill a disk.
+    #[error("unpacks to more than {ratio} times its size")]
+    Bomb { ratio: u64 },
     #[error("identity has no {field}")]
     NoIdentity { field: &'static str },
     #[error("identity has an invalid {field}: {value}")]
@@ -185,7 +188,8 @@ impl ArchiveError {
             | Self::NamesTooLong { .. }
             | Self::ExtensionTooLarge { .. }
             | Self::TailTooLong { .. }
-            | Self::MemberTooLarge { .. } => ErrorKind::TooLarge,
+            | Self::MemberTooLarge { .. }
+            | Self::Bomb { .. } => ErrorKind::TooLarge,
             // The outer archive is whole: sending it again changes nothing.
             Self::Inner { source, .. } => match source.kind() {
                 ErrorKind::TooLarge => ErrorKind::TooLarge,

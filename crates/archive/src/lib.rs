@@ -5,6 +5,7 @@
 //! [`read_checkpoint`] is all of it in one call. No I/O beyond `Read`, no async, and memory bounded by [`Limits`].
 
 mod annotations;
+mod bomb;
 mod checkpoint;
 mod collect;
 pub mod decode;

@@ -7,7 +7,7 @@ use crate::collect::Collector;
 use crate::decode;
 use crate::error::ArchiveError;
 use crate::limits::Limits;
-use crate::rootfs::{check_inner, is_inner_tar};
+use crate::rootfs::{InnerSummary, check_inner, is_inner_tar};
 use crate::scan::{Member, MemberKind, Scanner};
 use crate::source::{Source, Streamed};
 
@@ -33,7 +33,8 @@ pub fn read_plain<S: Source + Send>(
             let bytes = scanner.read_member(member.size)?;
             collector.keep(&member.path, bytes);
         } else if member.kind == MemberKind::File && is_inner_tar(&member.path) {
-            check_member(&mut scanner, &member.path, limits)?;
+            let inner = check_member(&mut scanner, &member.path, limits)?;
+            collector.observe_inner(&member.path, inner);
         }
         seen(&member);
     }
@@ -44,12 +45,12 @@ fn check_member<S: Source + Send>(
     scanner: &mut Scanner<S>,
     path: &str,
     limits: &Limits,
-) -> Result<(), ArchiveError> {
+) -> Result<InnerSummary, ArchiveError> {
     let mut failed = None;
     let data = MemberData { scanner, failed: &mut failed };
     let checked = check_inner(path, data, limits);
     // What went wrong outside is not the inner tar's fault.
-    failed.map_or(checked.map(drop), Err)
+    failed.map_or(checked, Err)
 }
 
 /// The data of a scanner's current member.

@@ -1,14 +1,16 @@
 //! Tars inside the tar: `rootfs-diff.tar` and its like hold a container's own files, so links are legal, escapes are not.
 
+use std::collections::HashSet;
 use std::io::Read;
 
+use crate::bomb::{RATIO, Ratio};
 use crate::decode;
 use crate::entries::Entries;
 use crate::entry::Entry;
 use crate::error::{ArchiveError, shown};
 use crate::extension::Rules;
 use crate::limits::Limits;
-use crate::source::{Streamed, read_full};
+use crate::source::{Source, Streamed, read_full};
 use crate::tree::{Tree, relative};
 
 const WHITEOUT: &[u8] = b".wh.";
@@ -19,12 +21,14 @@ const WHITEOUT_DEVICE: (u64, u64) = (0, 0);
 const DEVICES: [(u64, u64); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 
 /// What an inner tar holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InnerSummary {
     /// Number of entries.
     pub entries: u64,
     /// Bytes of the tar, uncompressed.
     pub bytes: u64,
+    /// Paths of its symbolic links: a later step of a restore must not be led through one.
+    pub links: HashSet<Vec<u8>>,
 }
 
 /// Whether a member is a tar that a restore unpacks: `rootfs-diff.tar`, podman's `/dev/shm` and volumes, and CRIU's
@@ -68,8 +72,17 @@ fn check<R: Read + Send>(
     if read_full(&mut reader, &mut first)? == 0 {
         return Ok(InnerSummary::default());
     }
-    let (_, plain) = decode::open(first.chain(reader))?;
-    let mut entries = Entries::new(Streamed(plain), limits.inner(), rules);
+    let ratio = Ratio::default();
+    let (_, plain) = decode::open(ratio.taken(first.chain(reader)))?;
+    let entries = Entries::new(Streamed(ratio.given(plain)), limits.inner(), rules);
+    let walked = walk(entries, rules);
+    if ratio.exceeded() {
+        return Err(ArchiveError::Bomb { ratio: RATIO });
+    }
+    walked
+}
+
+fn walk<S: Source>(mut entries: Entries<S>, rules: Rules) -> Result<InnerSummary, ArchiveError> {
     let mut tree = Tree::default();
     while let Some(entry) = entries.next_entry()? {
         let path = relative(&entry.path, entries.limits())?;
@@ -79,7 +92,7 @@ fn check<R: Read + Send>(
         }
         tree.add(&entry, &path, entries.limits())?;
     }
-    Ok(InnerSummary { entries: entries.count(), bytes: entries.offset() })
+    Ok(InnerSummary { entries: entries.count(), bytes: entries.offset(), links: tree.into_links() })
 }
 
 fn check_type(entry: &Entry, rules: Rules) -> Result<(), ArchiveError> {

@@ -108,6 +108,11 @@ impl Tree {
         Ok(())
     }
 
+    /// The paths of its symbolic links.
+    pub(crate) fn into_links(self) -> HashSet<Vec<u8>> {
+        self.links
+    }
+
     /// A symbolic link among the folders of a path.
     fn link_above(&self, path: &[u8]) -> Option<Vec<u8>> {
         if self.links.is_empty() {
@@ -118,7 +123,7 @@ impl Tree {
 }
 
 /// The folders of a path, from the outermost.
-fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn parents(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let slashes = (0_usize..).zip(path).filter(|(_, byte)| **byte == b'/');
     slashes.filter_map(|(at, _)| path.get(..at))
 }

@@ -1,6 +1,6 @@
 //! What a restore must not be given. The tar is served byte for byte, so nothing can be taken out: it is refused.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::annotations::{CDI_PREFIX, crio, nested};
 use crate::collect::INVENTORY;
@@ -8,6 +8,7 @@ use crate::error::{ArchiveError, shown};
 use crate::json;
 use crate::metadata::{BindMount, SpecDump, StatusDump};
 use crate::syntax::is_canonical_path;
+use crate::tree::parents;
 
 /// CRIU's magic of an inventory (`criu/include/magic.h`), which has no common one before it.
 const INVENTORY_MAGIC: [u8; 4] = 0x5831_3116_u32.to_le_bytes();
@@ -97,4 +98,24 @@ pub(crate) fn parse_deleted_files(bytes: &[u8]) -> Result<Vec<String>, ArchiveEr
         }
     }
     Ok(list)
+}
+
+/// A restore applies `rootfs-diff.tar`, then removes these as root: a link among their folders leads out of the
+/// container. Links of the container's own image are not known here.
+pub(crate) fn check_deleted_files(
+    deleted: &[String],
+    links: &HashSet<Vec<u8>>,
+) -> Result<(), ArchiveError> {
+    if links.is_empty() {
+        return Ok(());
+    }
+    for path in deleted {
+        let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+        let plain = parts.collect::<Vec<_>>().join("/");
+        if parents(plain.as_bytes()).any(|folder| links.contains(folder)) {
+            let why = "goes through a symbolic link of rootfs-diff.tar";
+            return Err(ArchiveError::DeletedFile { path: shown(path.as_bytes()), why });
+        }
+    }
+    Ok(())
 }

@@ -155,6 +155,14 @@ fn mounts() -> Vec<HostileCase> {
         case("bind mount key", key_in_capitals(), "some readers take for source"),
         case("deleted up", deleted("../../etc/passwd"), "leads out of the container"),
         case("deleted up, absolute", deleted("/a/../../etc"), "leads out of the container"),
+        case(
+            "deleted through a link",
+            Tarball::new(Flavour::CriO)
+                .member("rootfs-diff.tar", TarWriter::new().link(b'2', "x", "/etc").finish())
+                .member("deleted.files", json!(["/x/passwd"]).to_string())
+                .build(),
+            "goes through a symbolic link",
+        ),
         case("deleted root", deleted("/"), "is the root"),
     ]
 }
