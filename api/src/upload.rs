@@ -131,4 +131,9 @@ pub struct CommitUpload {
     /// sha256 of what was sent, in hex; checked if given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// A checksum of what was sent, checked if given; much cheaper than a sha256 for whoever sends.
+    /// In hex: XXH3 (64 bits) of the list of the XXH3 (64 bits, little-endian) of each MiB, the last
+    /// one perhaps short.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xxh3: Option<String>,
 }

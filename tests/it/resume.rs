@@ -11,7 +11,7 @@ use crate::fixtures::series;
 use crate::support::{Vault, body, sha256};
 
 pub(crate) fn commit(bytes: usize) -> CommitUpload {
-    CommitUpload { bytes: bytes as u64, sha256: None }
+    CommitUpload { bytes: bytes as u64, ..CommitUpload::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,7 +58,7 @@ async fn wrong_offsets_sizes_and_sums_are_refused() {
     assert_eq!(error.kind(), Kind::Offset(1_000_000));
     vault.registry.append_upload(id, 1_000_000, body(&tar[1_000_000..])).await.unwrap();
     let sha256 = Some("00".repeat(32));
-    let wrong = CommitUpload { bytes: tar.len() as u64, sha256 };
+    let wrong = CommitUpload { bytes: tar.len() as u64, sha256, xxh3: None };
     let error = vault.registry.commit_upload(id, wrong).await.unwrap_err();
     assert_eq!(error.kind(), Kind::DigestMismatch);
     // It has ended, and says why.

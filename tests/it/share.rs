@@ -47,7 +47,7 @@ async fn a_replica_stores_what_is_its_own_and_another_namespace_everything() {
     let later = Tarball::new(Flavour::Containerd).named("shop", "cart-1", "app");
     let memory = noise((20_000..20_040).chain(0..2999).chain([77_777]));
     let runs = vec![(0x7000_0000_0000 + 20_000 * 4096, memory)];
-    let later = later.at(1_800_000_000).processes(vec![Process { pid: 1, runs }]).build();
+    let later = later.at(1_790_000_000).processes(vec![Process { pid: 1, runs }]).build();
     let pushed = vault.push(&later).await.unwrap();
     assert_eq!(pushed.base, Some(second.digest));
     assert!(pushed.stats.pages.same > 3000, "{:?}", pushed.stats.pages);

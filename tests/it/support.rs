@@ -51,7 +51,7 @@ impl Vault {
         let new = NewUpload { options, ..NewUpload::default() };
         let upload = self.registry.open_upload(new).await?;
         self.registry.append_upload(&upload.id, 0, body(tar)).await?;
-        let commit = CommitUpload { bytes: tar.len() as u64, sha256: None };
+        let commit = CommitUpload { bytes: tar.len() as u64, ..CommitUpload::default() };
         self.registry.commit_upload(&upload.id, commit).await
     }
 

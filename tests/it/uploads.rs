@@ -286,7 +286,7 @@ async fn the_end_does_not_wait_for_ever() {
     tokio::time::timeout(Duration::from_secs(10), closing).await.unwrap();
     drop(sender);
     appending.await.unwrap().unwrap();
-    let bytes = CommitUpload { bytes: 1000, sha256: None };
+    let bytes = CommitUpload { bytes: 1000, ..CommitUpload::default() };
     assert_eq!(vault.registry.commit_upload(&id, bytes).await.unwrap_err().kind(), Kind::Archive);
 }
 

@@ -2,6 +2,7 @@
 
 use pagevault_api::Digest;
 use pagevault_pagestore::Checksum;
+use pagevault_pagestore::PageStore;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha512};
 
@@ -127,6 +128,15 @@ impl StreamHash {
     /// The digest so far.
     pub(crate) fn digest(&self) -> Result<Digest> {
         parse_digest(&self.hash.clone().name())
+    }
+
+    /// The checksum so far, as `CommitUpload::xxh3` has it.
+    pub(crate) fn checksum(&self) -> String {
+        let mut all: Vec<u8> = self.checksums.iter().flat_map(|sum| sum.to_le_bytes()).collect();
+        if self.segment > 0 {
+            all.extend(self.checksum.clone().take().to_le_bytes());
+        }
+        format!("{:016x}", PageStore::checksum(&all))
     }
 
     /// The checksums of all segments, the last one short.

@@ -86,8 +86,7 @@ impl Registry {
         if let Some(work) = held.work() {
             check_offset(work, commit.bytes)?;
         }
-        let sha256 = commit.sha256.as_deref();
-        match Box::pin(self.store_upload(&mut held, announced, sha256)).await {
+        match Box::pin(self.store_upload(&mut held, announced, &commit)).await {
             Ok(pushed) => {
                 self.spool.settle(&mut held, pushed.clone()).await;
                 Ok(pushed)
@@ -133,7 +132,7 @@ impl Registry {
         &self,
         held: &mut Held,
         announced: Announced,
-        sha256: Option<&str>,
+        commit: &CommitUpload,
     ) -> Result<Pushed> {
         let received = Instant::now();
         let inner = held.session.folder.inner();
@@ -141,7 +140,7 @@ impl Registry {
             return Err(RegistryError::new(Kind::Internal, "an upload without its data"));
         };
         let receive_micros = work.first_byte.map_or(0, |first| micros(first.elapsed()));
-        let arrived = arrived(work, sha256).await?;
+        let arrived = arrived(work, commit).await?;
         let (task, layer) = match work.ingest.take() {
             Some(task) => {
                 task.end();
@@ -188,14 +187,20 @@ fn check_offset(work: &Work, offset: u64) -> Result<()> {
     Err(RegistryError::new(Kind::Offset(work.offset), message))
 }
 
-/// The sha256 of what has arrived, which must be the one that was said, if one was.
-async fn arrived(work: &mut Work, said: Option<&str>) -> Result<String> {
+/// The sha256 of what has arrived. It, and the checksum, must be what was said, if anything was.
+async fn arrived(work: &mut Work, commit: &CommitUpload) -> Result<String> {
     let hash = work.take_hash().await?;
-    let arrived = hash.sha256();
+    let (arrived, checksum) = (hash.sha256(), hash.checksum());
     work.hash = Some(hash);
-    if let Some(said) = said.filter(|said| *said != arrived) {
-        let message = format!("what arrived has sha256 {arrived}, not {said}; send it again");
-        return Err(RegistryError::new(Kind::DigestMismatch, message));
+    let mismatch = |what: &str, found: &str, said: &str| {
+        let message = format!("what arrived has {what} {found}, not {said}; send it again");
+        RegistryError::new(Kind::DigestMismatch, message)
+    };
+    if let Some(said) = commit.sha256.as_deref().filter(|said| *said != arrived) {
+        return Err(mismatch("sha256", &arrived, said));
     }
-    Ok(arrived)
+    match commit.xxh3.as_deref().filter(|said| *said != checksum) {
+        Some(said) => Err(mismatch("checksum", &checksum, said)),
+        None => Ok(arrived),
+    }
 }

@@ -201,7 +201,8 @@ impl<'a> FilePush<'a> {
         self.catch_up(self.file.bytes()).await?;
         self.file.check()?;
         self.progress.storing();
-        let commit = CommitUpload { bytes: self.file.bytes(), sha256: Some(self.hash.sha256()) };
+        let (bytes, xxh3) = (self.file.bytes(), Some(self.hash.xxh3()));
+        let commit = CommitUpload { bytes, xxh3, ..CommitUpload::default() };
         let pushed = self.client.commit_upload(id, &commit).await?;
         Ok(Step::Done(Box::new(pushed)))
     }

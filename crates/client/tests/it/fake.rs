@@ -16,6 +16,7 @@ use pagevault_api::checkpoint::Pushed;
 use pagevault_api::problem::{Problem, ProblemKind};
 use pagevault_api::upload::{CommitUpload, NewUpload, Upload};
 use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// What goes wrong at the next request that appends or commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +218,7 @@ fn commit_now(fake: &Fake, id: String, commit: &CommitUpload) -> (Response, bool
     if data.len() as u64 != commit.bytes {
         return (problem(ProblemKind::OffsetMismatch, Some(data.len() as u64)), false);
     }
-    if commit.sha256.as_deref() != Some(sha256(data).as_str()) {
+    if commit.xxh3.as_deref() != Some(checksum(data).as_str()) {
         inner.uploads.remove(&id);
         return (problem(ProblemKind::DigestMismatch, None), false);
     }
@@ -263,6 +264,12 @@ async fn blob(State(fake): State<Fake>, Path(_): Path<String>, headers: HeaderMa
             (StatusCode::PARTIAL_CONTENT, [("content-range", content)], body).into_response()
         }
     }
+}
+
+/// As the contract has it.
+fn checksum(data: &[u8]) -> String {
+    let segments = data.chunks(1 << 20).map(|segment| xxh3_64(segment).to_le_bytes());
+    format!("{:016x}", xxh3_64(&segments.collect::<Vec<_>>().concat()))
 }
 
 pub(crate) fn sha256(data: &[u8]) -> String {

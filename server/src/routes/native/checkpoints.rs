@@ -34,7 +34,9 @@ async fn push_body(app: &Shared, request: Request) -> Handled {
     let done = send(body, |body| async move {
         let id = registry.open_upload(new).await?.id;
         let done = match registry.append_upload(&id, 0, body).await {
-            Ok(bytes) => registry.commit_upload(&id, CommitUpload { bytes, sha256: None }).await,
+            Ok(bytes) => {
+                registry.commit_upload(&id, CommitUpload { bytes, ..CommitUpload::default() }).await
+            }
             Err(error) => Err(error),
         };
         if done.is_err() {
