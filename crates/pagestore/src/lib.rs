@@ -19,8 +19,11 @@ mod block;
 mod buffer;
 mod cache;
 mod codec;
+mod collect;
 mod error;
 mod mapping;
+#[cfg(any(test, feature = "suite"))]
+pub mod names;
 mod policy;
 mod read;
 mod recipe;
@@ -31,6 +34,10 @@ mod work;
 mod write;
 
 pub use codec::CodecError;
+pub use collect::{
+    Buried, CollectOptions, CollectStats, DataFacts, Hold, Names, Phase, Progress, RecipeFacts,
+    Roots, RootsError, Standing, Survey, Tally, Watch,
+};
 pub use error::PageStoreError;
 pub use read::LayerReader;
 pub use recipe::{AddressRun, Space};

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use pagevault_objects::{ErrorKind, Key, ObjectStore, Precondition, Version};
 
+use crate::collect::Holds;
 use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
@@ -26,11 +27,14 @@ pub struct PageStoreOptions {
     pub level: i32,
     /// Where its work runs.
     pub workers: Workers,
+    /// No other process writes to the store: what no writer of this one is at work on is finished
+    /// or abandoned.
+    pub exclusive: bool,
 }
 
 impl Default for PageStoreOptions {
     fn default() -> Self {
-        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool }
+        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool, exclusive: false }
     }
 }
 
@@ -49,12 +53,13 @@ pub(crate) struct Base {
 pub struct PageStore {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) options: PageStoreOptions,
+    pub(crate) holds: Holds,
 }
 
 impl PageStore {
     /// A page store over that object store.
     pub fn new(objects: Arc<dyn ObjectStore>, options: PageStoreOptions) -> Self {
-        Self { objects, options }
+        Self { objects, options, holds: Holds::default() }
     }
 
     /// Opens a committed layer for reading.
@@ -177,6 +182,10 @@ impl PageStore {
 
 /// A fresh name for a recipe or data object: random, so that no name is used twice.
 pub(crate) fn fresh_name() -> Result<String> {
+    #[cfg(any(test, feature = "suite"))]
+    if let Some(name) = crate::names::next() {
+        return Ok(name);
+    }
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|e| PageStoreError::Task(e.to_string()))?;
     Ok(hex::encode(random))
@@ -191,6 +200,3 @@ pub(crate) fn data_key(id: &str) -> Result<Key> {
 pub(crate) fn recipe_key(id: &RecipeId) -> Result<Key> {
     Ok(Key::new(format!("recipes/{}/{}", id.0.get(..2).unwrap_or("xx"), id.0))?)
 }
-
-/// Where tombstones are: `tombstones/<data object>`.
-pub(crate) const TOMBSTONES: &str = "tombstones/";

@@ -1,13 +1,13 @@
 //! Committing a layer, and storing a file as it is.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use pagevault_objects::{ErrorKind, Precondition};
 
+use crate::collect::{Kind, Standing};
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment, State};
-use crate::store::{PageStore, RecipeId, TOMBSTONES, data_key, fresh_name, recipe_key};
+use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key};
 use crate::write::{Committed, LayerWriter, WriteStats};
 use crate::{Result, SEGMENT_MAX};
 
@@ -42,7 +42,7 @@ impl LayerWriter {
         let put = self.store.put_recipe(&self.id, self.recipe, when).await;
         let (_, recipe_bytes) = put.map_err(lost)?;
         let stats = WriteStats { recipe_bytes, ..self.stats };
-        Ok(Committed { id: self.id, stats, delta })
+        Ok(Committed { id: self.id, stats, delta, hold: self.hold })
     }
 
     /// Gives up: what was written is removed, as far as it can be now.
@@ -54,7 +54,7 @@ impl LayerWriter {
 }
 
 /// A pending recipe that is no longer what its writer wrote was taken by a collector.
-fn lost(error: PageStoreError) -> PageStoreError {
+pub(crate) fn lost(error: PageStoreError) -> PageStoreError {
     match error {
         PageStoreError::Store(e)
             if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) =>
@@ -66,43 +66,14 @@ fn lost(error: PageStoreError) -> PageStoreError {
 }
 
 impl PageStore {
-    /// Checks that nothing which the recipe names is condemned or gone: first no tombstone, then
-    /// present. The pending recipe has named it all since before this.
-    async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
-        let condemned = self.condemned().await?;
-        for object in &recipe.objects {
-            if condemned.contains(object) {
-                return Err(PageStoreError::BaseGone);
-            }
-            match self.objects.head(&data_key(object)?).await {
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::NotFound => return Err(PageStoreError::BaseGone),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        for below in &recipe.chain {
-            match self.recipe(&RecipeId(below.clone())).await {
-                Ok(_) => {}
-                Err(PageStoreError::NotFound(_)) => return Err(PageStoreError::BaseGone),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-
-    /// Objects that have a tombstone.
-    async fn condemned(&self) -> Result<HashSet<String>> {
-        let mut all = HashSet::new();
-        let mut after = None;
-        loop {
-            let page = self.objects.list(TOMBSTONES, after.as_ref(), 1000).await?;
-            let name =
-                |m: &pagevault_objects::Meta| m.key.as_str().rsplit('/').next().map(str::to_owned);
-            all.extend(page.objects.iter().filter_map(name));
-            after = page.objects.last().map(|m| m.key.clone());
-            if !page.more {
-                return Ok(all);
-            }
+    /// Checks that what the recipe needs is neither condemned nor gone. The pending recipe has named
+    /// it all since before this. Of its chain only the first is asked about: each keeps the next.
+    pub(crate) async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
+        let below = recipe.chain.iter().take(1).map(|name| (Kind::Recipe, name.clone()));
+        let objects = recipe.objects.iter().map(|name| (Kind::Data, name.clone()));
+        match self.standing_of(&below.chain(objects).collect::<Vec<_>>()).await? {
+            Standing::Kept => Ok(()),
+            Standing::Condemned | Standing::Gone => Err(PageStoreError::BaseGone),
         }
     }
 
@@ -124,6 +95,7 @@ impl PageStore {
             ..Recipe::default()
         };
         let id = RecipeId(fresh_name()?);
+        let hold = self.holds.hold(&id);
         let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
         if bytes > 0 {
             self.objects.put_file(&data_key(&object)?, file).await?;
@@ -138,7 +110,7 @@ impl PageStore {
         let put = self.put_recipe(&id, recipe, Precondition::Matches(version)).await;
         let (_, recipe_bytes) = put.map_err(lost)?;
         let stats = WriteStats { other_bytes: bytes, recipe_bytes, ..WriteStats::default() };
-        Ok(Committed { id, stats, delta: false })
+        Ok(Committed { id, stats, delta: false, hold })
     }
 
     /// The checksum of a segment, for [`PageStore::adopt`].

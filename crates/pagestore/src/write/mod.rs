@@ -1,21 +1,25 @@
 //! Writing a layer: parts in, one data object and one recipe out.
 
+mod alive;
 mod commit;
+mod copy;
 mod encode;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use pagevault_objects::{ObjectWriter, Precondition, Version};
 
 use self::encode::{Job, Plan, encode_segment};
+use crate::collect::Hold;
 use crate::mapping::{self, Stretch};
 use crate::read::LayerReader;
 use crate::recipe::{Extent, Recipe, Segment, Space, State};
 use crate::source::Source;
-use crate::store::{PageStore, RecipeId, data_key, fresh_name};
+use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key};
 use crate::{PAGE, Result, SEGMENT_MAX, policy};
 
 /// First bytes of a data object that a writer made.
@@ -83,6 +87,8 @@ pub struct Committed {
     pub stats: WriteStats,
     /// Whether it is a delta.
     pub delta: bool,
+    /// Keeps it from collectors of this process until a record names it.
+    pub hold: Hold,
 }
 
 /// Writes one layer. Dropped without [`commit`](LayerWriter::commit), it leaves a pending recipe
@@ -99,6 +105,8 @@ pub struct LayerWriter {
     written: u64,
     stats: WriteStats,
     used_base: bool,
+    hold: Hold,
+    renewed: Instant,
 }
 
 #[derive(Debug)]
@@ -146,7 +154,12 @@ impl PageStore {
             BaseOf { extents: match_extents(&spaces, &reader), reader }
         });
         let id = RecipeId(fresh_name()?);
+        let hold = self.holds.hold(&id);
         let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
+        if !recipe.chain.is_empty() && !self.may_stand_on(&recipe).await? {
+            self.objects.delete(&recipe_key(&id)?).await?;
+            return Box::pin(self.writer(domain, None, spaces)).await;
+        }
         Ok(LayerWriter {
             store: self.clone(),
             id,
@@ -158,6 +171,8 @@ impl PageStore {
             written: 0,
             stats: WriteStats::default(),
             used_base: false,
+            hold,
+            renewed: Instant::now(),
         })
     }
 }
@@ -175,6 +190,7 @@ fn match_extents(spaces: &[Space], base: &LayerReader) -> Vec<Option<u32>> {
 impl LayerWriter {
     /// Stores a part: its segments are encoded in parallel, checked, and appended in order.
     pub async fn write(&mut self, part: Part, source: &Arc<dyn Source>) -> Result<()> {
+        self.renew().await?;
         let (plan, mut extent) = self.plan(part)?;
         let window = (self.store.options.window_bytes / (6 * SEGMENT_MAX as usize)).clamp(1, 8);
         let plan = Arc::new(plan);
