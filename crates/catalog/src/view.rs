@@ -43,11 +43,20 @@ const SCHEMA: &str = "
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// The view. Its database belongs to one thread, to which work is sent.
+/// The view.
 #[derive(Debug)]
 pub(crate) struct View {
-    jobs: mpsc::Sender<Job>,
+    database: Database,
     refreshes: Arc<Mutex<Refreshes>>,
+}
+
+/// Where the view's database is.
+#[derive(Debug)]
+enum Database {
+    /// It belongs to one thread, to which work is sent.
+    Thread(mpsc::Sender<Job>),
+    /// In memory, for as long as this process lives.
+    Memory(Mutex<Connection>),
 }
 
 /// A note that a record is about to change.
@@ -122,16 +131,30 @@ impl View {
             .name("view".to_owned())
             .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))
             .map_err(|e| CatalogError::Internal(e.to_string()))?;
-        Ok((Self { jobs, refreshes: Arc::default() }, fresh))
+        Ok((Self { database: Database::Thread(jobs), refreshes: Arc::default() }, fresh))
     }
 
-    /// Runs work on the database's thread.
+    /// A new view that is gone with this process.
+    pub(crate) fn in_memory() -> Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(SCHEMA)?;
+        let database = Database::Memory(Mutex::new(connection));
+        Ok(Self { database, refreshes: Arc::default() })
+    }
+
+    /// Runs work on the database, on its thread if it has one.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     {
         let gone = || CatalogError::Internal("the view's thread has ended".to_owned());
+        let jobs = match &self.database {
+            Database::Thread(jobs) => jobs,
+            Database::Memory(db) => {
+                return work(&mut db.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+        };
         let (answer, result) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move |connection| {
             let result = work(connection);
@@ -141,7 +164,7 @@ impl View {
             }
             let _ = answer.send(result);
         });
-        self.jobs.send(job).map_err(|_| gone())?;
+        jobs.send(job).map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 

@@ -1,0 +1,119 @@
+//! Records one write at a time: read with their mark, and changed only if they are still what was
+//! read. For those who have to know what happened in between: publishers and collectors.
+
+use bytes::Bytes;
+use pagevault_api::Digest;
+use pagevault_objects::{ErrorKind, Key, Precondition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::keys::Name;
+use crate::record::{BlobRecord, Envelope, ManifestRecord, Mark, NewManifest};
+use crate::truth::{blob, manifest};
+use crate::{Catalog, Result};
+
+/// A record as it was read or written.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// What it says; nothing where it is absent.
+    pub record: Option<T>,
+    /// Its mark.
+    pub mark: Option<Mark>,
+    key: Key,
+    when: Precondition,
+}
+
+impl<T> Entry<T> {
+    /// Whether everybody sees it.
+    pub fn is_visible(&self) -> bool {
+        self.record.is_some() && self.mark != Some(Mark::Tentative)
+    }
+}
+
+impl Catalog {
+    /// The record of a blob, with its mark.
+    pub async fn blob_entry(&self, repository: &str, digest: &Digest) -> Result<Entry<BlobRecord>> {
+        self.entry(&blob(repository, digest)).await
+    }
+
+    /// Writes a blob's record if it is still the one that was read; nothing if it is not.
+    pub async fn swap_blob(
+        &self,
+        old: &Entry<BlobRecord>,
+        record: Option<BlobRecord>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Entry<BlobRecord>>> {
+        self.swap(old, record, mark).await
+    }
+
+    /// The record of a manifest, with its mark.
+    pub async fn manifest_entry(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Entry<ManifestRecord>> {
+        self.entry(&manifest(repository, digest)).await
+    }
+
+    /// Writes a manifest that is not seen yet, where there is none, or another that is not seen.
+    pub async fn try_manifest(
+        &self,
+        old: &Entry<ManifestRecord>,
+        new: NewManifest,
+    ) -> Result<Option<Entry<ManifestRecord>>> {
+        self.swap(old, Some(new.into_record()), Some(Mark::Tentative)).await
+    }
+
+    /// Lets everybody see a manifest; false if it is no longer the one that was written.
+    pub async fn confirm_manifest(&self, tentative: &Entry<ManifestRecord>) -> Result<bool> {
+        let intent = self.view.intend(tentative.key.as_str()).await?;
+        let swapped = self.swap(tentative, tentative.record.clone(), None).await;
+        // Also after a failure: a write whose answer was lost may have happened.
+        self.refresh(&tentative.key, Some(intent)).await?;
+        Ok(swapped?.is_some())
+    }
+
+    /// Takes back a manifest that nobody has seen; false if it has changed meanwhile.
+    pub async fn drop_tentative(&self, tentative: &Entry<ManifestRecord>) -> Result<bool> {
+        Ok(self.swap(tentative, None, None).await?.is_some())
+    }
+
+    async fn entry<T>(&self, name: &Name) -> Result<Entry<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let key = name.key()?;
+        match self.store.get(&key).await {
+            Ok(object) => {
+                let Envelope { record, mark, .. } =
+                    Envelope::from_bytes(key.as_str(), &object.bytes)?;
+                Ok(Entry { record, mark, key, when: Precondition::Matches(object.version) })
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Ok(Entry { record: None, mark: None, key, when: Precondition::Absent })
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn swap<T>(
+        &self,
+        old: &Entry<T>,
+        record: Option<T>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Entry<T>>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let envelope = Envelope::new(record, mark)?;
+        let bytes = Bytes::from(envelope.to_bytes()?);
+        match self.store.put(&old.key, bytes, old.when.clone()).await {
+            Ok(version) => {
+                let when = Precondition::Matches(version);
+                Ok(Some(Entry { record: envelope.record, mark, key: old.key.clone(), when }))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
