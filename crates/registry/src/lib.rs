@@ -2,6 +2,7 @@
 //! things up. The server, the tests and the demo call these and nothing below.
 
 mod blobs;
+mod collect;
 mod error;
 mod folder;
 mod growing;
@@ -11,6 +12,7 @@ mod ingest;
 mod manifests;
 mod names;
 mod native;
+mod publish;
 mod pull;
 mod receive;
 mod room;
@@ -98,8 +100,12 @@ impl Registry {
         let disk = Arc::new(disk);
         let objects: Arc<dyn ObjectStore> = Arc::clone(&disk) as _;
         let catalog = Catalog::open(Arc::clone(&objects), &config.data).await;
-        let options =
-            PageStoreOptions { window_bytes: config.window_bytes, ..PageStoreOptions::default() };
+        // The folder's lock is ours, so there are no writers but those of this process.
+        let options = PageStoreOptions {
+            window_bytes: config.window_bytes,
+            exclusive: true,
+            ..PageStoreOptions::default()
+        };
         let spool = config.data.join("spool");
         let spool = blocking(move || {
             spool::Spool::open(spool).map_err(|e| folder::spool_error("opening the spool", e))
@@ -123,6 +129,10 @@ impl Registry {
         if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {
             tracing::warn!("uploads under way were cut short: they can go on after a restart");
         }
+    }
+
+    fn publisher(&self) -> publish::Publisher {
+        publish::Publisher { pages: self.pages.clone(), catalog: Arc::clone(&self.catalog) }
     }
 }
 
@@ -181,7 +191,7 @@ fn store_error(error: PageStoreError) -> RegistryError {
     let kind = match error {
         PageStoreError::Store(error) => return object_error(error),
         PageStoreError::NotFound(_) | PageStoreError::Damaged(_) => Kind::Damaged,
-        PageStoreError::BaseGone | PageStoreError::Lost => Kind::Unavailable,
+        PageStoreError::BaseGone | PageStoreError::Lost => Kind::Collected,
         PageStoreError::Source(ref e) if e.kind() == std::io::ErrorKind::ConnectionAborted => {
             Kind::BodyBroken
         }

@@ -1,5 +1,7 @@
 //! Manifests over OCI: pull, push, delete, lists.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_api::media_types::{DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
@@ -8,6 +10,7 @@ use pagevault_catalog::NewManifest;
 use serde::Deserialize;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::publish::Blobs;
 use crate::{Manifest, ManifestPut, Registry, Result, catalog_error, names};
 
 /// What is read of any manifest: image, index or artifact, OCI's or Docker's.
@@ -124,9 +127,14 @@ impl Registry {
         }
         tags.iter().try_for_each(|tag| names::check_tag_name(tag))?;
         let digest = manifest_digest(selector, &bytes)?;
-        let manifest = self.check_manifest(repository, media_type, digest, bytes).await?;
+        self.room.check(bytes.len() as u64)?;
+        let (manifest, blobs) = self.check_manifest(repository, media_type, digest, bytes).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
-        self.catalog.put_manifest(repository, manifest).await.map_err(catalog_error)?;
+        let published = self.publisher().manifest(repository, manifest, blobs).await;
+        published.map_err(|error| match error.kind() {
+            Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),
+            _ => error,
+        })?;
         for tag in &tags {
             self.catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error)?;
         }
@@ -161,7 +169,7 @@ impl Registry {
         media_type: Option<&str>,
         digest: Digest,
         bytes: Bytes,
-    ) -> Result<NewManifest> {
+    ) -> Result<(NewManifest, Blobs)> {
         let invalid = |what: String| RegistryError::new(Kind::Invalid, what);
         let parsed: AnyManifest = serde_json::from_slice(&bytes)
             .map_err(|e| invalid(format!("the manifest cannot be read: {e}")))?;
@@ -179,13 +187,15 @@ impl Registry {
         let media_type = media_type.or(parsed.media_type.as_deref()).unwrap_or(guessed).to_owned();
         let config_type = parsed.config.as_ref().map(|c| c.media_type.clone());
         let mut references = Vec::new();
-        let mut blobs = std::collections::BTreeMap::new();
+        let (mut blobs, mut seen) = (Blobs::new(), HashSet::new());
         for named in parsed.config.iter().chain(&parsed.layers).filter(|n| !n.is_foreign()) {
             let found = self.catalog.find_blob(repository, &named.digest).await;
             let blob =
                 found.map_err(catalog_error)?.ok_or_else(|| unknown("blob", &named.digest))?;
             references.push(named.digest.clone());
-            blobs.insert(named.digest.to_string(), blob.location);
+            if seen.insert(named.digest.clone()) {
+                blobs.push((named.digest.clone(), blob));
+            }
         }
         // An index may name manifests that are not here (sparse): clients copy one platform of it.
         references.extend(parsed.manifests.iter().map(|n| n.digest.clone()));
@@ -193,7 +203,7 @@ impl Registry {
             OCI_INDEX | DOCKER_MANIFEST_LIST => None,
             _ => config_type,
         });
-        Ok(NewManifest {
+        let manifest = NewManifest {
             digest,
             media_type,
             bytes: bytes.to_vec(),
@@ -201,9 +211,11 @@ impl Registry {
             artifact_type,
             annotations,
             references,
-            blobs,
+            // Named when it is published, from the records that are there then.
+            blobs: std::collections::BTreeMap::new(),
             checkpoint: None,
-        })
+        };
+        Ok((manifest, blobs))
     }
 }
 

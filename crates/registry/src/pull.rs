@@ -39,6 +39,17 @@ impl Registry {
         self.open_blob(digest, record).await
     }
 
+    /// The blob of a digest, for a client that will not send it because it is here: it is promised to
+    /// stay for a while.
+    pub async fn promised_blob(&self, repository: &str, digest: &Digest) -> Result<Blob> {
+        names::check(repository)?;
+        let record = self.publisher().head(repository, digest).await?;
+        let record = record.ok_or_else(|| {
+            RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
+        })?;
+        self.open_blob(digest, record).await
+    }
+
     pub(crate) async fn open_blob(&self, digest: &Digest, record: BlobRecord) -> Result<Blob> {
         let content = match record.location {
             BlobLocation::Inline(bytes) => Content::Inline(bytes.into()),
