@@ -76,6 +76,12 @@ impl PageStore {
 }
 
 impl Survey {
+    /// The recipes that one stands on directly: the next one, or all that its writer reads.
+    pub fn below(&self, name: &str) -> Vec<String> {
+        let node = Id::parse(name).and_then(|id| self.graph.nodes.get(&id));
+        node.map(|node| node.below.iter().map(Id::to_string).collect()).unwrap_or_default()
+    }
+
     /// What is known of a recipe; nothing if it is not there.
     pub fn recipe(&self, name: &str) -> Option<RecipeFacts> {
         let id = Id::parse(name)?;

@@ -5,6 +5,7 @@ mod records;
 mod roots;
 
 pub(crate) use engine::{CollectSettings, Collector, Outcome, RecordStats};
+pub(crate) use roots::{recipe, recipes};
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,169 @@
+//! Pushes, deletes and collections, interleaved at every call of the store.
+//!
+//! `PAGEVAULT_SCHEDULES` says how many schedules are tried, `PAGEVAULT_SEED` which is the first: one
+//! that fails is repeated with `PAGEVAULT_SCHEDULES=1` and the seed that it names.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use pagevault_objects::{MemoryStore, ObjectStore};
+
+use super::actors::{LAYERS, collect, delete, delete_blob, push_native, push_oci};
+use super::schedule::{self, Draw, YieldStore, now};
+use super::world::{Plain, World, collect_all};
+
+/// Schedules that every test run tries.
+const SCHEDULES: u64 = 1_000;
+
+const REPOSITORIES: [&str; 3] = ["a", "a/b", "c"];
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_in_any_schedule() {
+    let number = |name: &str, default| {
+        std::env::var(name).map_or(default, |text| text.parse::<u64>().expect(name))
+    };
+    let schedules = number("PAGEVAULT_SCHEDULES", SCHEDULES);
+    let first = number("PAGEVAULT_SEED", 1);
+    let sums: [AtomicU64; 4] = Default::default();
+    let next = AtomicU64::new(first);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Relaxed);
+            if seed >= first + schedules {
+                return;
+            }
+            let outcome = catch_unwind(AssertUnwindSafe(|| one(seed)));
+            let counts = outcome.unwrap_or_else(|panic| {
+                eprintln!("seed {seed}: repeat with PAGEVAULT_SCHEDULES=1 PAGEVAULT_SEED={seed}");
+                next.store(u64::MAX / 2, Relaxed);
+                resume_unwind(panic)
+            });
+            for (sum, count) in sums.iter().zip(counts) {
+                sum.fetch_add(count, Relaxed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let [pushed, seen, again, gave_up] = sums.map(AtomicU64::into_inner);
+    println!(
+        "{schedules} schedules: {pushed} pushes and deletes, {seen} pulls, {again} pushes that \
+         began again, {gave_up} that gave up"
+    );
+    // It was not for want of anything to collect.
+    assert!(schedules < 1_000 || again > 0);
+}
+
+/// One schedule; counts what happened in it.
+fn one(seed: u64) -> [u64; 4] {
+    pagevault_pagestore::names::seed(Some(seed));
+    let mut draw = Draw::new(seed);
+    let memory = MemoryStore::default();
+    memory.advance_clock(1_000_000);
+    let store: Arc<dyn ObjectStore> = Arc::new(YieldStore(memory.clone()));
+    let alone = draw.one_in(4);
+    let world = World::new(memory.clone(), store, alone);
+    let mut tasks: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+    for _ in 0..2 + draw.below(3) {
+        let draw = Draw::new(draw.below(u64::MAX));
+        tasks.push(Box::pin(client(&world, draw)));
+    }
+    for _ in 0..1 + draw.below(2) {
+        let times = 1 + draw.below(3);
+        tasks.push(Box::pin(collect(&world, Draw::new(draw.below(u64::MAX)), times, alone)));
+    }
+    let mut seen = 0;
+    schedule::run(&mut draw, tasks, |draw| {
+        if draw.one_in(50) {
+            memory.advance_clock(draw.below(600));
+        }
+        if draw.one_in(40) {
+            seen += world.check_visible();
+        }
+    });
+    world.check_visible();
+    world.check_acknowledged();
+    after(&world);
+    if alone {
+        // Collectors leave alone what writers of their own process hold.
+        assert_eq!(world.gave_up.get(), 0);
+    }
+    let events = world.events.borrow().values().map(|events| events.len() as u64).sum();
+    [events, seen, world.again.get(), world.gave_up.get()]
+}
+
+/// A client: pushes and deletes, in any order.
+async fn client(world: &World, mut draw: Draw) {
+    for _ in 0..1 + draw.below(3) {
+        let repository = REPOSITORIES[draw.below(3) as usize];
+        let number = draw.below(LAYERS);
+        let done = match draw.below(16) {
+            0..7 => push_native(world, repository, number).await,
+            7..9 => push_oci(world, repository, None, number).await,
+            9..12 => {
+                let from = REPOSITORIES[draw.below(3) as usize];
+                push_oci(world, repository, Some(from), number).await
+            }
+            12..15 => delete(world, repository, number).await,
+            _ => delete_blob(world, repository, number).await,
+        };
+        done.unwrap();
+    }
+}
+
+/// When all is quiet, one collection removes whatever is not needed, and nothing else; and once all
+/// is deleted, all goes.
+fn after(world: &World) {
+    let memory = &world.memory;
+    collect_all(memory);
+    world.check_visible();
+    world.check_acknowledged();
+    let plain = &world.plain;
+    let survey = now(plain.pages.survey(&pagevault_pagestore::Watch::default())).unwrap();
+    let manifests = plain.manifests();
+    let mut needed: Vec<String> =
+        manifests.iter().flat_map(|(_, m)| crate::collect::recipes(m)).collect();
+    needed.extend(kept_by_blobs(plain));
+    let mut at = 0;
+    while at < needed.len() {
+        let below = survey.below(&needed[at]);
+        needed.extend(below.into_iter().filter(|id| !needed.contains(id)).collect::<Vec<_>>());
+        at += 1;
+    }
+    for key in keys(memory, "recipes/") {
+        assert!(needed.iter().any(|id| key.ends_with(id.as_str())), "{key} is not needed");
+    }
+    for key in keys(memory, "data/") {
+        let name = key.rsplit('/').next().unwrap();
+        let facts = now(plain.pages.data_facts(&survey, name)).unwrap().unwrap();
+        assert!(!facts.named_by.is_empty(), "{key} is not needed");
+    }
+    assert_eq!(keys(memory, "promises/"), Vec::<String>::new());
+    for (repository, record) in manifests {
+        now(plain.catalog.delete_manifest(&repository, &record.digest)).unwrap();
+    }
+    collect_all(memory);
+    for prefix in ["recipes/", "data/", "tombstones/", "promises/"] {
+        assert_eq!(keys(memory, prefix), Vec::<String>::new());
+    }
+}
+
+/// Recipes that blobs name beside those of manifests: a manifest can have been copied away from.
+fn kept_by_blobs(plain: &Plain) -> Vec<String> {
+    let (listed, _) = now(plain.catalog.records(None, 10_000)).unwrap();
+    let blob = |listed: &pagevault_catalog::Listed| {
+        let pagevault_catalog::ListedKind::Blob(digest) = &listed.kind else { return None };
+        let record = now(plain.catalog.find_blob(&listed.repository, digest)).unwrap()?;
+        crate::collect::recipe(&record.location)
+    };
+    listed.iter().filter_map(blob).collect()
+}
+
+fn keys(memory: &MemoryStore, prefix: &str) -> Vec<String> {
+    let listing = now(memory.list(prefix, None, 10_000)).unwrap();
+    listing.objects.into_iter().map(|meta| meta.key.as_str().to_owned()).collect()
+}
