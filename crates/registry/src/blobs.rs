@@ -174,7 +174,8 @@ impl Registry {
         });
         named.await?;
         let domain = repository.split('/').next().unwrap_or(repository);
-        let adopted = self.pages.adopt(domain, digest.as_ref(), &folder.data(), bytes, checksums);
+        let path = folder.data();
+        let adopted = self.pages.adopt(domain, digest.as_ref(), &path, bytes, checksums);
         // Held until a record names it.
         let committed = adopted.await.map_err(store_error)?;
         let location = BlobLocation::Recipe(committed.id.0.clone());

@@ -89,6 +89,9 @@ pub struct Registry {
     catalog: Arc<Catalog>,
     spool: spool::Spool,
     turns: ingest::Turns,
+    runs: collect::Runs,
+    /// By the store's clock, in seconds since the epoch.
+    opened_at: u64,
 }
 
 impl Registry {
@@ -99,6 +102,7 @@ impl Registry {
         let disk = blocking(move || DiskStore::open(&data, options).map_err(object_error)).await?;
         let disk = Arc::new(disk);
         let objects: Arc<dyn ObjectStore> = Arc::clone(&disk) as _;
+        let opened_at = objects.now().await.map_err(object_error)?;
         let catalog = Catalog::open(Arc::clone(&objects), &config.data).await;
         // The folder's lock is ours, so there are no writers but those of this process.
         let options = PageStoreOptions {
@@ -116,6 +120,8 @@ impl Registry {
             catalog: Arc::new(catalog.map_err(catalog_error)?),
             spool: spool.await?,
             turns: ingest::Turns::default(),
+            runs: collect::Runs::default(),
+            opened_at,
         });
         registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
@@ -124,6 +130,7 @@ impl Registry {
 
     /// Ends background work; requests under way get so long to end. Uploads stay resumable.
     pub async fn close(&self, within: Duration) {
+        self.cancel_collection();
         // What is free rests at once, whatever becomes of the others.
         self.spool.rest(Duration::ZERO).await;
         if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {

@@ -184,9 +184,6 @@ impl Publisher {
         let mut elsewhere = false;
         for (digest, wanted) in blobs.iter_mut() {
             let before = wanted.location.clone();
-            if !self.settle_record(repository, digest, wanted).await? {
-                return Err(contended(digest));
-            }
             match self.standing(wanted).await? {
                 Standing::Kept => {}
                 Standing::Gone => return Ok(Settled::Gone(digest.clone())),
@@ -198,38 +195,44 @@ impl Publisher {
                     holds.push(hold);
                 }
             }
+            if let Some(written) = self.settle_record(repository, digest, wanted).await?
+                && self.standing(wanted).await? != Standing::Kept
+            {
+                // Somebody has taken our manifest's place, and this went. Nobody is helped by a name
+                // for it.
+                self.swap(&written, None).await?;
+                elsewhere = true;
+            }
             elsewhere |= wanted.location != before;
         }
         Ok(if elsewhere { Settled::Elsewhere } else { Settled::AsNamed })
     }
 
     /// Brings a blob's record and `wanted` together: the record counts where what it names stays.
+    /// Returns the record if it had to be written.
     async fn settle_record(
         &self,
         repository: &str,
         digest: &Digest,
         wanted: &mut BlobRecord,
-    ) -> Result<bool> {
+    ) -> Result<Option<Entry<BlobRecord>>> {
         for _ in 0..TRIES {
             let entry = self.entry(repository, digest).await?;
-            let swapped = match &entry.record {
-                Some(old) if old.location == wanted.location && entry.mark.is_none() => {
-                    return Ok(true);
+            if let Some(old) = &entry.record {
+                if old.location == wanted.location && entry.mark.is_none() {
+                    return Ok(None);
                 }
-                Some(old)
-                    if old.location != wanted.location
-                        && self.standing(old).await? == Standing::Kept =>
-                {
+                if old.location != wanted.location && self.standing(old).await? == Standing::Kept {
                     *wanted = old.clone();
                     continue;
                 }
-                _ => self.swap(&entry, Some(wanted.clone())).await?,
-            };
+            }
+            let swapped = self.swap(&entry, Some(wanted.clone())).await?;
             if swapped.is_some() {
-                return Ok(true);
+                return Ok(swapped);
             }
         }
-        Ok(false)
+        Err(contended(digest))
     }
 
     /// Gives back their records to the blobs of a manifest that exists, where they were deleted.

@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pagevault_catalog::Catalog;
 use pagevault_pagestore::{CollectOptions, CollectStats, PageStore, Watch};
 
 use super::records::Sweep;
 use super::roots::RecordRoots;
+use crate::ingest::micros;
 use crate::{Result, store_error};
 
 /// How to collect.
@@ -41,6 +43,8 @@ pub(crate) struct RecordStats {
 pub(crate) struct Outcome {
     pub(crate) records: RecordStats,
     pub(crate) pages: CollectStats,
+    /// Time that records took, in microseconds.
+    pub(crate) records_micros: u64,
 }
 
 /// Collects. Cheap to clone.
@@ -53,12 +57,14 @@ pub(crate) struct Collector {
 impl Collector {
     /// Collects once. An error ends it where it is; nothing has to be undone.
     pub(crate) async fn run(&self, settings: CollectSettings, watch: &Watch) -> Result<Outcome> {
+        let begun = Instant::now();
         let sweep = Sweep::run(&self.catalog, settings, watch).await?;
         let (records, gone): (_, HashSet<_>) = (sweep.stats, sweep.gone);
+        let records_micros = micros(begun.elapsed());
         let mut roots = RecordRoots::new(&self.catalog, watch, &gone);
         let options =
             CollectOptions { dry_run: settings.dry_run, grace_seconds: settings.grace_seconds };
         let pages = self.pages.collect(&mut roots, options, watch).await.map_err(store_error)?;
-        Ok(Outcome { records, pages })
+        Ok(Outcome { records, pages, records_micros })
     }
 }

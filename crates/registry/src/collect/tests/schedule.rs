@@ -1,10 +1,12 @@
 //! A scheduler for one thread: which task goes on is drawn from a seed, so a run can be repeated.
 //! Every call of the store is a point at which another task may go on, or many, for a long while.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::ops::Range;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 
 use async_trait::async_trait;
@@ -17,6 +19,18 @@ use pagevault_objects::{
 /// A store in memory that lets others go on before each call.
 #[derive(Debug, Clone)]
 pub(super) struct YieldStore(pub(super) MemoryStore);
+
+thread_local! {
+    static TASK: Cell<usize> = const { Cell::new(0) };
+}
+
+/// With `PAGEVAULT_TRACE` set, every call of the store is told, with the task that makes it.
+fn trace(call: &str, key: &str) {
+    static TOLD: OnceLock<bool> = OnceLock::new();
+    if *TOLD.get_or_init(|| std::env::var_os("PAGEVAULT_TRACE").is_some()) {
+        println!("task {} {call} {key}", TASK.get());
+    }
+}
 
 /// Lets others go on once.
 async fn turn() {
@@ -41,11 +55,13 @@ impl ObjectStore for YieldStore {
         when: Precondition,
     ) -> Result<Version, ObjectError> {
         turn().await;
+        trace("put", key.as_str());
         self.0.put(key, bytes, when).await
     }
 
     async fn put_file(&self, key: &Key, file: &Path) -> Result<u64, ObjectError> {
         turn().await;
+        trace("put_file", key.as_str());
         self.0.put_file(key, file).await
     }
 
@@ -55,21 +71,25 @@ impl ObjectStore for YieldStore {
 
     async fn get(&self, key: &Key) -> Result<Object, ObjectError> {
         turn().await;
+        trace("get", key.as_str());
         self.0.get(key).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> Result<Bytes, ObjectError> {
         turn().await;
+        trace("get_range", key.as_str());
         self.0.get_range(key, range).await
     }
 
     async fn head(&self, key: &Key) -> Result<Meta, ObjectError> {
         turn().await;
+        trace("head", key.as_str());
         self.0.head(key).await
     }
 
     async fn delete(&self, key: &Key) -> Result<(), ObjectError> {
         turn().await;
+        trace("delete", key.as_str());
         self.0.delete(key).await
     }
 
@@ -84,6 +104,7 @@ impl ObjectStore for YieldStore {
         let mut after = after.cloned();
         while listing.more && listing.objects.len() < limit {
             turn().await;
+            trace("list", prefix);
             let few = (limit - listing.objects.len()).min(3);
             let page = self.0.list(prefix, after.as_ref(), few).await?;
             after = page.objects.last().map(|meta| meta.key.clone());
@@ -140,7 +161,8 @@ type Task<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 pub(super) fn run(draw: &mut Draw, tasks: Vec<Task<'_>>, mut between: impl FnMut(&mut Draw)) {
     let mut tasks: Vec<_> = tasks
         .into_iter()
-        .map(|task| (task, [1, 2, 4, 16][usize::try_from(draw.below(4)).unwrap()], 0u64))
+        .enumerate()
+        .map(|(number, task)| (task, [1, 2, 4, 16][draw.below(4) as usize], 0u64, number))
         .collect();
     let mut context = Context::from_waker(Waker::noop());
     let mut step = 0u64;
@@ -164,6 +186,7 @@ pub(super) fn run(draw: &mut Draw, tasks: Vec<Task<'_>>, mut between: impl FnMut
             chosen
         });
         let next = next.unwrap();
+        TASK.set(tasks[next].3);
         if tasks[next].0.as_mut().poll(&mut context).is_ready() {
             drop(tasks.swap_remove(next));
         }
