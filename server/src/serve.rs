@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::app::App;
+use crate::jobs;
 use crate::routes;
 use crate::settings::ServerSettings;
 
@@ -46,9 +47,11 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let mut collecting = pin!(jobs::collect(Arc::clone(&app.registry), app.settings.gc_interval()));
     loop {
         tokio::select! {
             () = &mut shutdown => break,
+            () = &mut collecting => {}
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
