@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use pagevault_objects::{MemoryStore, ObjectStore};
 
 use super::actors::{LAYERS, collect, delete, delete_blob, push_native, push_oci};
-use super::schedule::{self, Draw, YieldStore, now};
-use super::world::{Plain, World, collect_all};
+use super::rest;
+use super::schedule::{self, Draw, YieldStore};
+use super::world::World;
 
 /// Schedules that every test run tries.
 const SCHEDULES: u64 = 1_000;
@@ -87,7 +88,10 @@ fn one(seed: u64) -> [u64; 4] {
     });
     world.check_visible();
     world.check_acknowledged();
-    after(&world);
+    rest::only_what_is_needed_stays(&memory);
+    world.check_visible();
+    world.check_acknowledged();
+    rest::all_goes(&memory);
     if alone {
         // Collectors leave alone what writers of their own process hold.
         assert_eq!(world.gave_up.get(), 0);
@@ -113,57 +117,4 @@ async fn client(world: &World, mut draw: Draw) {
         };
         done.unwrap();
     }
-}
-
-/// When all is quiet, one collection removes whatever is not needed, and nothing else; and once all
-/// is deleted, all goes.
-fn after(world: &World) {
-    let memory = &world.memory;
-    collect_all(memory);
-    world.check_visible();
-    world.check_acknowledged();
-    let plain = &world.plain;
-    let survey = now(plain.pages.survey(&pagevault_pagestore::Watch::default())).unwrap();
-    let manifests = plain.manifests();
-    let mut needed: Vec<String> =
-        manifests.iter().flat_map(|(_, m)| crate::collect::recipes(m)).collect();
-    needed.extend(kept_by_blobs(plain));
-    let mut at = 0;
-    while at < needed.len() {
-        let below = survey.below(&needed[at]);
-        needed.extend(below.into_iter().filter(|id| !needed.contains(id)).collect::<Vec<_>>());
-        at += 1;
-    }
-    for key in keys(memory, "recipes/") {
-        assert!(needed.iter().any(|id| key.ends_with(id.as_str())), "{key} is not needed");
-    }
-    for key in keys(memory, "data/") {
-        let name = key.rsplit('/').next().unwrap();
-        let facts = now(plain.pages.data_facts(&survey, name)).unwrap().unwrap();
-        assert!(!facts.named_by.is_empty(), "{key} is not needed");
-    }
-    assert_eq!(keys(memory, "promises/"), Vec::<String>::new());
-    for (repository, record) in manifests {
-        now(plain.catalog.delete_manifest(&repository, &record.digest)).unwrap();
-    }
-    collect_all(memory);
-    for prefix in ["recipes/", "data/", "tombstones/", "promises/"] {
-        assert_eq!(keys(memory, prefix), Vec::<String>::new());
-    }
-}
-
-/// Recipes that blobs name beside those of manifests: a manifest can have been copied away from.
-fn kept_by_blobs(plain: &Plain) -> Vec<String> {
-    let (listed, _) = now(plain.catalog.records(None, 10_000)).unwrap();
-    let blob = |listed: &pagevault_catalog::Listed| {
-        let pagevault_catalog::ListedKind::Blob(digest) = &listed.kind else { return None };
-        let record = now(plain.catalog.find_blob(&listed.repository, digest)).unwrap()?;
-        crate::collect::recipe(&record.location)
-    };
-    listed.iter().filter_map(blob).collect()
-}
-
-fn keys(memory: &MemoryStore, prefix: &str) -> Vec<String> {
-    let listing = now(memory.list(prefix, None, 10_000)).unwrap();
-    listing.objects.into_iter().map(|meta| meta.key.as_str().to_owned()).collect()
 }
