@@ -19,11 +19,19 @@ pub struct Entry<T> {
     pub record: Option<T>,
     /// Its mark.
     pub mark: Option<Mark>,
+    /// What is about to take its place; see [`Catalog::offer_blob`].
+    pub next: Option<T>,
     key: Key,
     when: Precondition,
 }
 
 impl<T> Entry<T> {
+    /// As if nothing were about to take its place.
+    #[must_use]
+    pub fn without_next(self) -> Self {
+        Self { next: None, ..self }
+    }
+
     /// Whether everybody sees it.
     pub fn is_visible(&self) -> bool {
         self.record.is_some() && self.mark != Some(Mark::Tentative)
@@ -44,6 +52,18 @@ impl Catalog {
         mark: Option<Mark>,
     ) -> Result<Option<Entry<BlobRecord>>> {
         self.swap(old, record, mark).await
+    }
+
+    /// Notes in the record of a blob what is about to take its place. Everybody sees the old one until
+    /// it has been swapped; both keep what they name.
+    pub async fn offer_blob(
+        &self,
+        old: &Entry<BlobRecord>,
+        next: BlobRecord,
+    ) -> Result<Option<Entry<BlobRecord>>> {
+        let mut envelope = Envelope::new(old.record.clone(), old.mark)?;
+        envelope.next = Some(next);
+        self.put(old, envelope).await
     }
 
     /// The record of a manifest, with its mark.
@@ -85,12 +105,14 @@ impl Catalog {
         let key = name.key()?;
         match self.store.get(&key).await {
             Ok(object) => {
-                let Envelope { record, mark, .. } =
+                let Envelope { record, mark, next, .. } =
                     Envelope::from_bytes(key.as_str(), &object.bytes)?;
-                Ok(Entry { record, mark, key, when: Precondition::Matches(object.version) })
+                let when = Precondition::Matches(object.version);
+                Ok(Entry { record, mark, next, key, when })
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                Ok(Entry { record: None, mark: None, key, when: Precondition::Absent })
+                let when = Precondition::Absent;
+                Ok(Entry { record: None, mark: None, next: None, key, when })
             }
             Err(e) => Err(e.into()),
         }
@@ -105,12 +127,19 @@ impl Catalog {
     where
         T: Serialize + DeserializeOwned,
     {
-        let envelope = Envelope::new(record, mark)?;
+        self.put(old, Envelope::new(record, mark)?).await
+    }
+
+    async fn put<T>(&self, old: &Entry<T>, envelope: Envelope<T>) -> Result<Option<Entry<T>>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
         let bytes = Bytes::from(envelope.to_bytes()?);
         match self.store.put(&old.key, bytes, old.when.clone()).await {
             Ok(version) => {
                 let when = Precondition::Matches(version);
-                Ok(Some(Entry { record: envelope.record, mark, key: old.key.clone(), when }))
+                let Envelope { record, mark, next, .. } = envelope;
+                Ok(Some(Entry { record, mark, next, key: old.key.clone(), when }))
             }
             Err(e) if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) => Ok(None),
             Err(e) => Err(e.into()),

@@ -27,8 +27,15 @@ pub(crate) struct Envelope<T> {
     /// What else is to be known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,
+    /// What is about to take its place: it keeps what it names, and nobody sees it yet.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<T>,
     /// Absent where there is nothing, or nothing any more.
     pub(crate) record: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
 }
 
 /// What is to be known of a record beside its content.
@@ -46,7 +53,7 @@ impl<T: Serialize + for<'de> Deserialize<'de>> Envelope<T> {
     pub(crate) fn new(record: Option<T>, mark: Option<Mark>) -> Result<Self> {
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).map_err(|e| CatalogError::Internal(e.to_string()))?;
-        Ok(Self { version: VERSION, nonce: hex::encode(random), mark, record })
+        Ok(Self { version: VERSION, nonce: hex::encode(random), mark, next: None, record })
     }
 
     /// What everybody sees.

@@ -40,6 +40,16 @@ enum Settled {
     Gone(Digest),
 }
 
+/// What has become of the record of a blob that was to name something else.
+enum Replaced {
+    /// It does.
+    Done,
+    /// What it was to name is condemned or gone; it is as it was.
+    Condemned,
+    /// Somebody else has changed it.
+    Contended,
+}
+
 impl Publisher {
     /// Makes a blob known in a repository, and returns the record in effect: one that is there and
     /// can be relied on stays. Fails with [`Kind::Collected`] if what `record` names is condemned.
@@ -59,15 +69,35 @@ impl Publisher {
                 }
                 continue;
             }
-            let Some(written) = self.swap(&entry, Some(record.clone())).await? else { continue };
-            if self.standing(&record).await? == Standing::Kept {
-                return Ok(record);
+            match self.replace(&entry, &record).await? {
+                Replaced::Done => return Ok(record),
+                Replaced::Condemned => return Err(collected(digest)),
+                Replaced::Contended => {}
             }
-            // Nobody is helped by a name for what is about to go.
-            self.swap(&written, None).await?;
-            return Err(collected(digest));
         }
         Err(contended(digest))
+    }
+
+    /// Lets a blob's record name something else, provided that that stays. Where there is a record,
+    /// everybody sees the old one until that is sure: manifests may rest on it.
+    async fn replace(&self, entry: &Entry<BlobRecord>, record: &BlobRecord) -> Result<Replaced> {
+        let named = match entry.record {
+            None => self.swap(entry, Some(record.clone())).await?,
+            Some(_) => {
+                let offered = self.catalog.offer_blob(entry, record.clone()).await;
+                offered.map_err(catalog_error)?
+            }
+        };
+        let Some(named) = named else { return Ok(Replaced::Contended) };
+        if self.standing(record).await? != Standing::Kept {
+            // Nobody is helped by a name for what is about to go.
+            self.swap(&named, entry.record.clone()).await?;
+            return Ok(Replaced::Condemned);
+        }
+        if entry.record.is_some() && self.swap(&named, Some(record.clone())).await?.is_none() {
+            return Ok(Replaced::Contended);
+        }
+        Ok(Replaced::Done)
     }
 
     /// Makes a blob of one repository known in another; false if it is not there.
@@ -195,41 +225,37 @@ impl Publisher {
                     holds.push(hold);
                 }
             }
-            if let Some(written) = self.settle_record(repository, digest, wanted).await?
-                && self.standing(wanted).await? != Standing::Kept
-            {
-                // Somebody has taken our manifest's place, and this went. Nobody is helped by a name
-                // for it.
-                self.swap(&written, None).await?;
-                elsewhere = true;
-            }
+            // If what we name has gone since, somebody has taken our manifest's place.
+            elsewhere |= !self.settle_record(repository, digest, wanted).await?;
             elsewhere |= wanted.location != before;
         }
         Ok(if elsewhere { Settled::Elsewhere } else { Settled::AsNamed })
     }
 
     /// Brings a blob's record and `wanted` together: the record counts where what it names stays.
-    /// Returns the record if it had to be written.
+    /// False if `wanted` is condemned by now.
     async fn settle_record(
         &self,
         repository: &str,
         digest: &Digest,
         wanted: &mut BlobRecord,
-    ) -> Result<Option<Entry<BlobRecord>>> {
+    ) -> Result<bool> {
         for _ in 0..TRIES {
             let entry = self.entry(repository, digest).await?;
-            if let Some(old) = &entry.record {
-                if old.location == wanted.location && entry.mark.is_none() {
-                    return Ok(None);
+            match &entry.record {
+                Some(old) if old.location == wanted.location => {
+                    if entry.mark.is_none()
+                        || self.swap(&entry, Some(wanted.clone())).await?.is_some()
+                    {
+                        return Ok(true);
+                    }
                 }
-                if old.location != wanted.location && self.standing(old).await? == Standing::Kept {
-                    *wanted = old.clone();
-                    continue;
-                }
-            }
-            let swapped = self.swap(&entry, Some(wanted.clone())).await?;
-            if swapped.is_some() {
-                return Ok(swapped);
+                Some(old) if self.standing(old).await? == Standing::Kept => *wanted = old.clone(),
+                _ => match self.replace(&entry, wanted).await? {
+                    Replaced::Done => return Ok(true),
+                    Replaced::Condemned => return Ok(false),
+                    Replaced::Contended => {}
+                },
             }
         }
         Err(contended(digest))

@@ -8,8 +8,10 @@ use pagevault_objects::DiskStore;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::{Result, object_error};
 
-/// Bytes after which the room is looked at again.
+/// Bytes after which the room is looked at again, at the latest.
 const LOOK_EVERY: u64 = 64 << 20;
+/// Part of what is left that one stream may take between two looks.
+const SHARE: u64 = 16;
 
 type Free = dyn Fn() -> Result<u64> + Send + Sync;
 
@@ -77,7 +79,10 @@ impl Gauge {
             return Ok(());
         }
         self.room.check(bytes)?;
-        self.unseen = LOOK_EVERY.saturating_sub(bytes);
+        // The less is left, the sooner the next look: what is written between two looks, by several
+        // at once, is not to reach far into the reserve.
+        let most = LOOK_EVERY.min(self.room.left()? / SHARE);
+        self.unseen = most.saturating_sub(bytes);
         Ok(())
     }
 }

@@ -24,6 +24,14 @@ pub(crate) struct CollectSettings {
     pub(crate) alone_since: Option<u64>,
 }
 
+impl CollectSettings {
+    /// Whether whoever wrote something that was to be written again has died.
+    pub(super) fn is_dead(&self, now: u64, modified: u64) -> bool {
+        now.saturating_sub(modified) >= self.grace_seconds
+            || self.alone_since.is_some_and(|since| modified < since)
+    }
+}
+
 /// What became of records.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RecordStats {
@@ -59,9 +67,9 @@ impl Collector {
     pub(crate) async fn run(&self, settings: CollectSettings, watch: &Watch) -> Result<Outcome> {
         let begun = Instant::now();
         let sweep = Sweep::run(&self.catalog, settings, watch).await?;
-        let (records, gone): (_, HashSet<_>) = (sweep.stats, sweep.gone);
+        let (records, gone, now): (_, HashSet<_>, _) = (sweep.stats, sweep.gone, sweep.now);
         let records_micros = micros(begun.elapsed());
-        let mut roots = RecordRoots::new(&self.catalog, watch, &gone);
+        let mut roots = RecordRoots::new(&self.catalog, watch, &gone, settings, now);
         let options =
             CollectOptions { dry_run: settings.dry_run, grace_seconds: settings.grace_seconds };
         let pages = self.pages.collect(&mut roots, options, watch).await.map_err(store_error)?;

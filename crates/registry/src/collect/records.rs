@@ -27,7 +27,7 @@ pub(crate) struct Sweep<'a> {
     pub(crate) stats: RecordStats,
     /// Records that a dry run would make absent.
     pub(crate) gone: HashSet<Key>,
-    now: u64,
+    pub(crate) now: u64,
 }
 
 /// The records of one repository, as they were listed.
@@ -176,7 +176,7 @@ impl<'a> Sweep<'a> {
         let ListedKind::Manifest(digest) = &listed.kind else { return Ok(Vec::new()) };
         let entry = self.catalog.manifest_entry(&listed.repository, digest).await;
         let entry = entry.map_err(catalog_error)?;
-        if entry.mark == Some(Mark::Tentative) && self.is_dead(listed.modified) {
+        if entry.mark == Some(Mark::Tentative) && self.settings.is_dead(self.now, listed.modified) {
             self.stats.freed_tentative += 1;
             if self.settings.dry_run {
                 self.gone.insert(listed.key.clone());
@@ -187,12 +187,6 @@ impl<'a> Sweep<'a> {
             }
         }
         Ok(entry.record.map(|record| record.references).unwrap_or_default())
-    }
-
-    /// Whether whoever wrote something that was to be written again has died.
-    fn is_dead(&self, modified: u64) -> bool {
-        self.now.saturating_sub(modified) >= self.settings.grace_seconds
-            || self.settings.alone_since.is_some_and(|since| modified < since)
     }
 
     async fn promised(&self, repository: &str) -> Result<HashSet<Digest>> {

@@ -3,9 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use pagevault_catalog::{BlobLocation, Catalog, Listed, ListedKind, ManifestRecord};
+use pagevault_api::Digest;
+use pagevault_catalog::{
+    BlobLocation, BlobRecord, Catalog, Entry, Listed, ListedKind, ManifestRecord,
+};
 use pagevault_objects::{Key, Stamp};
 use pagevault_pagestore::{Names, Phase, Roots, RootsError, Watch};
+
+use super::CollectSettings;
 
 /// Records of one list.
 const PAGE: usize = 1000;
@@ -17,12 +22,37 @@ pub(crate) struct RecordRoots<'a> {
     watch: &'a Watch,
     /// Records that count as absent: a dry run acts as if they were.
     without: &'a HashSet<Key>,
+    settings: CollectSettings,
+    /// By the store's clock, before anything was read.
+    now: u64,
     read: HashMap<Key, (Stamp, Vec<String>)>,
 }
 
 impl<'a> RecordRoots<'a> {
-    pub(crate) fn new(catalog: &'a Catalog, watch: &'a Watch, without: &'a HashSet<Key>) -> Self {
-        Self { catalog, watch, without, read: HashMap::new() }
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        watch: &'a Watch,
+        without: &'a HashSet<Key>,
+        settings: CollectSettings,
+        now: u64,
+    ) -> Self {
+        Self { catalog, watch, without, settings, now, read: HashMap::new() }
+    }
+
+    /// Takes back what a writer that has died was about to put in the place of a record.
+    async fn withdraw(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        entry: Entry<BlobRecord>,
+    ) -> Result<Entry<BlobRecord>, RootsError> {
+        if self.settings.dry_run {
+            return Ok(entry.without_next());
+        }
+        match self.catalog.swap_blob(&entry, entry.record.clone(), entry.mark).await? {
+            Some(entry) => Ok(entry),
+            None => Ok(self.catalog.blob_entry(repository, digest).await?),
+        }
     }
 
     /// The recipes that a record names now.
@@ -31,8 +61,12 @@ impl<'a> RecordRoots<'a> {
         Ok(match &listed.kind {
             ListedKind::Tag(_) => Vec::new(),
             ListedKind::Blob(digest) => {
-                let entry = self.catalog.blob_entry(repository, digest).await?;
-                entry.record.iter().filter_map(|blob| recipe(&blob.location)).collect()
+                let mut entry = self.catalog.blob_entry(repository, digest).await?;
+                if entry.next.is_some() && self.settings.is_dead(self.now, listed.modified) {
+                    entry = self.withdraw(repository, digest, entry).await?;
+                }
+                let named = entry.record.iter().chain(&entry.next);
+                named.filter_map(|blob| recipe(&blob.location)).collect()
             }
             // A tentative one counts like any other: its writer may have checked what it names.
             ListedKind::Manifest(digest) => {
