@@ -45,8 +45,14 @@ pub struct Image {
 
 /// Why no image could be made: a fault of ours.
 #[derive(Debug, Error)]
-#[error("writing the image: {0}")]
-pub struct BuildError(#[from] serde_json::Error);
+pub enum BuildError {
+    /// A document could not be written.
+    #[error("writing the image: {0}")]
+    Json(#[from] serde_json::Error),
+    /// What was made as a digest is none.
+    #[error("naming the image: {0}")]
+    Digest(String),
+}
 
 /// Makes the configuration and the manifest of a checkpoint image.
 pub fn build(source: &ImageSource<'_>) -> Result<Image, BuildError> {
@@ -57,7 +63,7 @@ pub fn build(source: &ImageSource<'_>) -> Result<Image, BuildError> {
         config: Empty {},
         rootfs: RootFs { kind: "layers", diff_ids: [source.layer] },
     })?;
-    let config_digest = digest(&config);
+    let config_digest = digest(&config)?;
     let manifest = serde_json::to_vec(&Manifest {
         schema_version: 2,
         media_type: OCI_MANIFEST,
@@ -73,12 +79,12 @@ pub fn build(source: &ImageSource<'_>) -> Result<Image, BuildError> {
         }],
         annotations: annotations::all(source),
     })?;
-    let manifest_digest = digest(&manifest);
+    let manifest_digest = digest(&manifest)?;
     Ok(Image { manifest, manifest_digest, config, config_digest })
 }
 
 /// sha256 of bytes, as an OCI digest.
-pub fn digest(bytes: &[u8]) -> Digest {
+pub fn digest(bytes: &[u8]) -> Result<Digest, BuildError> {
     let text = format!("sha256:{}", hex::encode(Sha256::digest(bytes)));
-    text.parse().unwrap_or_else(|_| unreachable!("a sha256 in hex is a digest"))
+    text.parse().map_err(|error| BuildError::Digest(format!("{text}: {error}")))
 }

@@ -11,4 +11,6 @@ fuzz_target!(|data: &[u8]| {
         assert!(checkpoint.pages_bytes <= checkpoint.total_bytes);
     }
     let _ = check_inner("fuzz", data, &limits);
+    // CRIU's own, in which sparse files are legal.
+    let _ = check_inner("checkpoint/tmpfs-1.tar.gz.img", data, &limits);
 });

@@ -1,7 +1,7 @@
 //! Bodies: of requests on their way to a use case, and of responses that may fail in the middle.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, BodyDataStream, HttpBody as _};
 use axum::http::{HeaderMap, header};
@@ -10,7 +10,9 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use pagevault_registry::{RegistryError, RegistryErrorKind as Kind};
 use tokio::sync::mpsc;
 
+use crate::app::App;
 use crate::errors::{Failure, Handled};
+use crate::turns::Turns;
 
 /// Chunks between the connection and a use case: enough to keep both busy.
 const CHUNKS_AHEAD: usize = 4;
@@ -30,6 +32,7 @@ where
     F: Future<Output = Result<T, RegistryError>> + Send + 'static,
     W: FnOnce(pagevault_registry::Body) -> F,
 {
+    let turn = body.turns.take().await;
     let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
     let chunks = stream::unfold(Some(receiver), |receiver| async move {
         let mut receiver: mpsc::Receiver<Chunk> = receiver?;
@@ -43,6 +46,7 @@ where
     let task = tokio::spawn(work(chunks.boxed()));
     let rest = pump(body, sender).await;
     let done = joined(task).await;
+    drop(turn);
     if done.is_err() {
         linger(rest).await;
     }
@@ -77,12 +81,14 @@ enum Chunk {
 pub(crate) struct Incoming {
     body: Body,
     expected: Option<u64>,
+    turns: Turns,
     idle: Duration,
 }
 
 impl Incoming {
-    pub(crate) fn new(body: Body, headers: &HeaderMap, idle: Duration) -> Self {
-        Self { body, expected: content_length(headers), idle }
+    pub(crate) fn new(app: &App, body: Body, headers: &HeaderMap) -> Self {
+        let (turns, idle) = (app.turns.clone(), app.settings.body_timeout());
+        Self { body, expected: content_length(headers), turns, idle }
     }
 
     /// Bytes that the client says it will send.
@@ -105,9 +111,10 @@ impl Incoming {
         if self.expected.is_some_and(|bytes| bytes > max) {
             return Err(Failure::too_large(max));
         }
+        let _turn = self.turns.take().await;
         let mut all = BytesMut::new();
-        let mut chunks = self.body.into_data_stream();
-        while let Some(chunk) = next(&mut chunks, self.idle).await {
+        let mut chunks = Chunks::of(self);
+        while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|e| {
                 RegistryError::new(Kind::BodyBroken, "the body was cut short").caused_by(e)
             })?;
@@ -125,23 +132,59 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-async fn next(chunks: &mut BodyDataStream, idle: Duration) -> Option<io::Result<Bytes>> {
-    match tokio::time::timeout(idle, chunks.next()).await {
-        Ok(chunk) => chunk.map(|c| c.map_err(io::Error::other)),
-        Err(_) => Some(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing came for too long"))),
+/// Bytes that must come within the body's time.
+const PACE_BYTES: usize = 64 << 10;
+
+/// The chunks of a body, which must come at a pace: one that comes a byte a minute holds a turn.
+struct Chunks {
+    stream: BodyDataStream,
+    idle: Duration,
+    /// Since bytes were enough: what came, and how long we waited for it. Time in which we did not
+    /// ask is not the client's.
+    bytes: usize,
+    waited: Duration,
+}
+
+impl Chunks {
+    fn of(body: Incoming) -> Self {
+        Self {
+            stream: body.body.into_data_stream(),
+            idle: body.idle,
+            bytes: 0,
+            waited: Duration::ZERO,
+        }
+    }
+
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        let asked = Instant::now();
+        let left = self.idle.saturating_sub(self.waited);
+        match tokio::time::timeout(left, self.stream.next()).await {
+            Ok(chunk) => {
+                self.waited += asked.elapsed();
+                self.bytes += chunk.as_ref().and_then(|c| c.as_ref().ok()).map_or(0, Bytes::len);
+                if self.bytes >= PACE_BYTES {
+                    (self.bytes, self.waited) = (0, Duration::ZERO);
+                }
+                chunk.map(|c| c.map_err(io::Error::other))
+            }
+            Err(_) => {
+                let error = io::Error::new(io::ErrorKind::TimedOut, "too little came for too long");
+                Some(Err(error))
+            }
+        }
     }
 }
 
 /// Passes a body on until it ends, breaks, or is not wanted any more; then what is left of it.
 async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) -> Option<BodyDataStream> {
-    let (expected, idle) = (body.expected, body.idle);
-    let mut chunks = body.body.into_data_stream();
+    let expected = body.expected;
+    let mut chunks = Chunks::of(body);
     let mut received = 0u64;
     loop {
         let chunk = tokio::select! {
-            chunk = next(&mut chunks, idle) => chunk,
+            chunk = chunks.next() => chunk,
             // It has failed, and a client that sends nothing would not be told before its time.
-            () = to.closed() => return Some(chunks),
+            () = to.closed() => return Some(chunks.stream),
         };
         let message = match chunk {
             Some(Ok(bytes)) => {
@@ -163,7 +206,7 @@ async fn pump(body: Incoming, to: mpsc::Sender<Chunk>) -> Option<BodyDataStream>
             return None;
         }
         if to.send(message).await.is_err() {
-            return Some(chunks);
+            return Some(chunks.stream);
         }
     }
 }
@@ -207,6 +250,7 @@ pub(crate) async fn outgoing(mut bits: Bits) -> Handled<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::Metrics;
 
     const IDLE: Duration = Duration::from_secs(5);
 
@@ -216,7 +260,12 @@ mod tests {
         if let Some(length) = length {
             headers.insert(header::CONTENT_LENGTH, length.parse().unwrap());
         }
-        Incoming::new(body, &headers, IDLE)
+        of(body, &headers, IDLE)
+    }
+
+    fn of(body: Body, headers: &HeaderMap, idle: Duration) -> Incoming {
+        let turns = Turns::new(1, &Metrics::default());
+        Incoming { body, expected: content_length(headers), turns, idle }
     }
 
     /// What a use case sees of a body: its bytes, and whether it ended well.
@@ -248,7 +297,7 @@ mod tests {
         let (told, tell) = tokio::sync::oneshot::channel();
         let endless =
             Body::from_stream(stream::iter([Ok::<_, io::Error>("ab")]).chain(stream::pending()));
-        let body = Incoming::new(endless, &HeaderMap::new(), IDLE);
+        let body = of(endless, &HeaderMap::new(), IDLE);
         let request = tokio::spawn(send(body, move |mut body| async move {
             assert_eq!(body.next().await.unwrap().unwrap(), "ab");
             let _ = told.send(body.next().await.unwrap().is_err());
@@ -262,10 +311,40 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_is_silent_is_told_of_a_failure() {
         let silent = Body::from_stream(stream::pending::<io::Result<Bytes>>());
-        let body = Incoming::new(silent, &HeaderMap::new(), Duration::from_secs(3600));
+        let body = of(silent, &HeaderMap::new(), Duration::from_secs(3600));
         let failing = |_| async { Err::<(), _>(RegistryError::new(Kind::UploadUnknown, "none")) };
         let told = tokio::time::timeout(Duration::from_secs(30), send(body, failing)).await;
         assert!(told.expect("it waits for the client").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_is_broken_and_one_that_flows_is_not() {
+        let idle = Duration::from_millis(200);
+        let drip = |bytes: usize| {
+            let chunks = stream::unfold(0, move |n| async move {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                (n < 20).then(|| (Ok::<_, io::Error>(Bytes::from(vec![0; bytes])), n + 1))
+            });
+            of(Body::from_stream(chunks), &HeaderMap::new(), idle)
+        };
+        assert!(!seen(drip(1)).await.1);
+        assert_eq!(seen(drip(PACE_BYTES)).await, (vec![0; 20 * PACE_BYTES], true));
+    }
+
+    #[tokio::test]
+    async fn bodies_wait_for_their_turn() {
+        let turns = Turns::new(1, &Metrics::default());
+        let body = || {
+            let body = Body::from("abc");
+            Incoming { body, expected: None, turns: turns.clone(), idle: IDLE }
+        };
+        let turn = turns.take().await;
+        let waiting = tokio::spawn(body().read(3));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(!waiting.is_finished());
+        drop(turn);
+        assert_eq!(waiting.await.unwrap().unwrap(), "abc");
+        assert_eq!(seen(body()).await, (b"abc".to_vec(), true));
     }
 
     #[tokio::test]

@@ -8,8 +8,10 @@ mod body;
 mod errors;
 mod guard;
 mod jobs;
+mod metrics;
 mod multipart;
 mod observe;
+mod paced;
 mod query;
 mod range;
 mod reply;
@@ -17,6 +19,7 @@ mod routes;
 mod serve;
 mod settings;
 mod size;
+mod turns;
 
 use std::sync::Arc;
 

@@ -6,13 +6,13 @@
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::pin::Pin;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -21,16 +21,24 @@ use hyper::body::{Frame, SizeHint};
 use pagevault_api::headers::REQUEST_ID;
 use tracing::Instrument as _;
 
+use crate::app::Shared;
 use crate::errors;
+use crate::metrics::{Counted, Ended, route};
 
 /// Longest identifier that is taken over from a request.
 const ID_MAX: usize = 64;
 
 /// Gives a request its identifier and its line in the log.
-pub(crate) async fn observe(request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request_id(&request);
     let (method, path) = (request.method().clone(), redact(request.uri().path()));
+    let open = Counted::in_(&app.metrics.requests_open);
+    let received = Arc::new(AtomicU64::new(0));
+    let request = request.map(|inner| match inner.is_end_stream() {
+        true => inner,
+        false => Body::new(Received { inner, bytes: Arc::clone(&received) }),
+    });
     let span = tracing::info_span!("request", request.id = id);
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = errors::finish(response, &id);
@@ -38,7 +46,8 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
-    let line = Line { method, path, status: response.status(), started, sent: 0, span };
+    let status = response.status();
+    let line = Line { app, method, path, status, started, received, sent: 0, span, _open: open };
     response.map(|inner| Body::new(Watched { inner, line }))
 }
 
@@ -90,26 +99,67 @@ fn short_hash(text: &str) -> String {
 
 /// What the log will say; said when dropped, which is when the response has ended, or broken.
 struct Line {
+    app: Shared,
     method: Method,
     path: String,
     status: StatusCode,
     started: Instant,
+    received: Arc<AtomicU64>,
     sent: u64,
     span: tracing::Span,
+    _open: Counted,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let duration = self.started.elapsed();
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let received = self.received.load(Ordering::Relaxed);
+        let (method, status, sent) = (&self.method, self.status, self.sent);
+        self.app
+            .metrics
+            .ended(route(&self.path), &Ended { method, status, duration, received, sent });
         let _entered = self.span.enter();
         tracing::info!(
             http.method = %self.method,
             http.path = self.path,
             http.status = self.status.as_u16(),
-            http.bytes = self.sent,
+            http.received_bytes = received,
+            http.sent_bytes = self.sent,
             http.duration_micros = micros,
             "{} {} {}", self.method, self.path, self.status.as_u16(),
         );
+    }
+}
+
+/// A request's body that counts what is taken from it.
+struct Received {
+    inner: Body,
+    bytes: Arc<AtomicU64>,
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

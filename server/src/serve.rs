@@ -7,15 +7,18 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use pagevault_registry::Registry;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::app::App;
+use crate::app::{App, Shared};
 use crate::jobs;
+use crate::metrics::Counted;
+use crate::paced::Paced;
 use crate::routes;
 use crate::settings::ServerSettings;
 
@@ -44,6 +47,7 @@ pub async fn serve(
     let app = Arc::new(App::new(registry, ServerSettings { listen, ..settings }));
     let router = routes::router(Arc::clone(&app));
     let http = http(&app.settings);
+    let room = Arc::new(Semaphore::new(app.settings.max_connections.max(1)));
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -53,9 +57,13 @@ pub async fn serve(
             () = &mut shutdown => break,
             () = &mut collecting => {}
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(&http, &graceful, &router, stream));
+            accepted = accept(&listener, &room) => match accepted {
+                Ok((stream, place)) => {
+                    let served = connection(&app, &http, &graceful, &router, stream);
+                    connections.spawn(async move {
+                        served.await;
+                        drop(place);
+                    });
                 }
                 Err(error) => accept_failed(&error).await,
             },
@@ -81,8 +89,21 @@ fn http(settings: &ServerSettings) -> http1::Builder {
     http
 }
 
+/// The next connection, once there is room for one more: until then it waits in the kernel's queue,
+/// which is not a refusal.
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+    // Only a closed semaphore fails, and this one is never closed.
+    let place = Arc::clone(room).acquire_owned().await.ok();
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
 /// Serves one connection; ends with it, or, when the server ends, with its current request.
 fn connection(
+    app: &Shared,
     http: &http1::Builder,
     graceful: &GracefulShutdown,
     router: &Router,
@@ -93,8 +114,11 @@ fn connection(
         tracing::debug!("TCP_NODELAY: {error}");
     }
     let service = TowerToHyperService::new(router.clone());
-    let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+    let stream = Paced::new(stream, app.settings.write_timeout());
+    let served = graceful.watch(http.serve_connection(stream, service));
+    let open = Counted::in_(&app.metrics.connections_open);
     async move {
+        let _open = open;
         // A client that goes away is no fault of ours, and containerd does so as a habit.
         if let Err(error) = served.await {
             tracing::debug!("connection ended: {error}");

@@ -32,12 +32,18 @@ pub struct ServerSettings {
     /// addresses. Default none: a web page that has its own name resolve to this machine gets
     /// nothing.
     pub allowed_hosts: Vec<String>,
+    /// Connections that are open at once; more wait until one is closed. Default 4096.
+    pub max_connections: usize,
+    /// Requests whose bodies are read at once; more wait for their turn. Default 64.
+    pub max_uploads: usize,
     /// Seconds that a client may take to send the headers of a request, also on a connection that
     /// is kept open. Default 120: more than clients keep idle connections, so that none is
     /// closed under a new request.
     pub header_timeout_seconds: u64,
-    /// Seconds without a byte of a request's body after which it counts as broken. Default 60.
+    /// Seconds in which at least 64 KiB of a request's body must come, or its end. Default 60.
     pub body_timeout_seconds: u64,
+    /// Seconds in which a client must take at least 64 KiB of a response. Default 60.
+    pub write_timeout_seconds: u64,
     /// Seconds that requests under way get to finish when the server ends. Default 30.
     pub shutdown_seconds: u64,
 }
@@ -52,8 +58,11 @@ impl Default for ServerSettings {
             gc_interval_seconds: 3600,
             manifest_max: ByteSize(8 << 20),
             allowed_hosts: Vec::new(),
+            max_connections: 4096,
+            max_uploads: 64,
             header_timeout_seconds: 120,
             body_timeout_seconds: 60,
+            write_timeout_seconds: 60,
             shutdown_seconds: 30,
         }
     }
@@ -79,6 +88,10 @@ impl ServerSettings {
 
     pub(crate) fn body_timeout(&self) -> Duration {
         Duration::from_secs(self.body_timeout_seconds)
+    }
+
+    pub(crate) fn write_timeout(&self) -> Duration {
+        Duration::from_secs(self.write_timeout_seconds)
     }
 
     pub(crate) fn shutdown(&self) -> Duration {

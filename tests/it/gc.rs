@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use pagevault_api::gc::{GcItemKind, GcResult, GcState, GcTrigger};
 use pagevault_api::reference::{Reference, Selector};
-use pagevault_registry::{Registry, RegistryConfig, RegistryErrorKind as Kind};
+use pagevault_registry::{DigestAlgorithm, Registry, RegistryConfig, RegistryErrorKind as Kind};
 
 use crate::fixtures::{series, singles};
 use crate::support::{Vault, body};
@@ -135,13 +135,15 @@ async fn on_a_full_disk_pushes_are_refused_and_all_else_goes_on() {
     let mut number = 0u8;
     let refused = loop {
         number += 1;
-        let id = match vault.registry.start_blob_upload("filler").await {
+        let id = match vault.registry.start_blob_upload("filler", DigestAlgorithm::Sha256).await {
             Ok(id) => id,
             Err(error) => break error,
         };
         let bytes = [noise.as_slice(), &[number]].concat();
         let digest = crate::support::sha256(&bytes).parse().unwrap();
-        if let Err(error) = vault.registry.append_blob("filler", &id, None, body(&bytes)).await {
+        if let Err(error) =
+            vault.registry.append_blob("filler", &id, None, None, body(&bytes)).await
+        {
             let _ = vault.registry.cancel_blob_upload("filler", &id).await;
             break error;
         }

@@ -13,6 +13,8 @@ mod gc;
 mod hostile;
 mod http;
 mod ingest;
+mod landed;
 mod resume;
+mod share;
 mod support;
 mod uploads;

@@ -83,7 +83,10 @@ impl Vault {
                 let entry = entry.unwrap();
                 let name = entry.file_name().into_string().unwrap();
                 if entry.file_type().unwrap().is_dir() {
-                    folders.push(entry.path());
+                    // Keys of domains hold nothing of what was in them.
+                    if name != "domains" {
+                        folders.push(entry.path());
+                    }
                 } else if !name.starts_with("view.sqlite") && name != "LOCK" {
                     found.push(entry.path());
                 }

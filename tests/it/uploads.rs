@@ -53,12 +53,12 @@ async fn pull_blob(registry: &Registry, repository: &str, digest: &Digest) -> Ve
 async fn a_blob_that_is_stored_is_written_to_no_more() {
     let vault = Vault::new().await;
     let (bytes, digest) = blob(0);
-    let id = vault.registry.start_blob_upload("a/b").await.unwrap();
+    let id = vault.registry.start_blob_upload("a/b", Default::default()).await.unwrap();
     let (sender, first) = held_open();
     let registry = || Arc::clone(&vault.registry);
     let append = |registry: Arc<Registry>, offset, body| {
         let id = id.clone();
-        async move { registry.append_blob("a/b", &id, offset, body).await }
+        async move { registry.append_blob("a/b", &id, offset, None, body).await }
     };
     let finish = |registry: Arc<Registry>| {
         let (id, digest) = (id.clone(), digest.clone());

@@ -21,9 +21,27 @@ const BUILD: &str = "release build";
 const NODE: &str = "node";
 const END_TO_END: &str = "clients and end to end";
 const CRASHES: &str = "crashes";
+const CONFORMANCE: &str = "OCI conformance";
+const LOAD: &str = "load";
+
+/// How long the load lasts; `tests/load/run` without a flag is the long form.
+const LOAD_SECONDS: &str = "20";
 
 /// The server is killed this many times; `tests/e2e/crash --rounds 200` is the long form.
 const CRASH_ROUNDS: &str = "20";
+
+/// The binary as it is shipped, and the program that puts load on it.
+const RELEASE: [&str; 9] = [
+    "build",
+    "--release",
+    "--package",
+    "pagevault",
+    "--bin",
+    "pagevault",
+    "--package",
+    "pagevault-tests",
+    "--example=load",
+];
 
 /// Runs the steps and prints the summary; true if none failed.
 pub(crate) fn run(extent: Extent) -> Result<bool> {
@@ -49,7 +67,7 @@ pub(crate) fn run(extent: Extent) -> Result<bool> {
 
 /// The steps that use the binary as it is shipped.
 fn run_released(summary: &mut Summary) {
-    summary.step(BUILD, |_| run_cargo(&["build", "--release", "--package", "pagevault"]));
+    summary.step(BUILD, |_| run_cargo(&RELEASE));
     let built = summary.passed_step(BUILD);
     let obstacle = prerequisites::node_obstacle();
     summary.step(NODE, |_| match &obstacle {
@@ -63,10 +81,12 @@ fn run_released(summary: &mut Summary) {
         None => None,
     };
     summary.script(END_TO_END, why_not_end_to_end, "tests/e2e/run", &[]);
-    let why_no_crashes = match prerequisites::python_obstacle() {
-        Some(why) => Some(why),
-        None => (!built).then(|| "there is no binary".to_owned()),
-    };
+    let no_binary = (!built).then(|| "there is no binary".to_owned());
+    let why_no_crashes = prerequisites::python_obstacle().or(no_binary);
+    let why_no_load = why_no_crashes.clone();
+    let why_no_conformance = why_no_crashes.clone().or_else(prerequisites::go_obstacle);
+    summary.script(LOAD, why_no_load.as_deref(), "tests/load/run", &["--seconds", LOAD_SECONDS]);
+    summary.script(CONFORMANCE, why_no_conformance.as_deref(), "tests/conformance/run", &[]);
     summary.script(
         CRASHES,
         why_no_crashes.as_deref(),

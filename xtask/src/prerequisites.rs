@@ -39,6 +39,14 @@ pub(crate) fn python_obstacle() -> Option<String> {
     (!works("python3", &new_enough)).then(|| "it needs Python 3.11 or newer".to_owned())
 }
 
+/// Why the conformance suite cannot be built on this machine, if so.
+pub(crate) fn go_obstacle() -> Option<String> {
+    let said = output(command("sh", &["-c", "go env GOVERSION"])).unwrap_or_default();
+    let minor = said.trim().strip_prefix("go1.").and_then(|rest| rest.split('.').next());
+    let new_enough = minor.and_then(|minor| minor.parse::<u32>().ok()).is_some_and(|m| m >= 24);
+    (!new_enough).then(|| "it is a Go program, which needs Go 1.24 or newer".to_owned())
+}
+
 /// Installs what is missing, and returns what could not be installed and why: that stops nothing here.
 pub(crate) fn install(with_node: bool) -> Result<Vec<(String, String)>> {
     let mut notes = Vec::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::error::{ArchiveError, shown};
+use crate::json::same_to_go;
 
 /// podman and CRI-O name themselves here; containerd does not.
 pub(crate) const MANAGER: &str = "io.container.manager";
@@ -53,6 +54,19 @@ pub(crate) fn nested(
         _ => Some((key, String::new())),
     });
     Ok(strings.collect())
+}
+
+/// The container's name in CRI-O's metadata, which Go reads into a structure: other spellings of the key count too.
+pub(crate) fn name_in_metadata(text: &str) -> Result<Option<String>, ArchiveError> {
+    let mut metadata = nested(crio::METADATA, text)?;
+    match metadata.keys().find(|key| *key != "name" && same_to_go("name", key)) {
+        Some(key) => Err(ArchiveError::AmbiguousKey {
+            name: format!("spec.dump annotation {}", crio::METADATA),
+            key: shown(key.as_bytes()),
+            taken_for: "name",
+        }),
+        None => Ok(metadata.remove("name")),
+    }
 }
 
 /// The digest of `NAME@DIGEST`. One that is malformed is returned too, for the syntax check to name it.

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use crate::collect::is_pages;
+use crate::collect::{INVENTORY, is_pages};
 use crate::error::ArchiveError;
 use crate::identity::{Identity, Sources};
 use crate::metadata::{BindMount, ConfigDump, SpecDump, StatusDump};
-use crate::scan::{Member, MemberKind};
+use crate::scan::Member;
 use crate::validate;
+
+/// Folder of CRIU's images in an archive.
+pub const IMAGES: &str = "checkpoint/";
 
 /// What an archive holds, without its bulk.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,13 +44,8 @@ impl Checkpoint {
         total_bytes: u64,
     ) -> Result<Self, ArchiveError> {
         let missing = |what| ArchiveError::Missing { what };
-        let has_inventory = members.iter().any(|member| {
-            member.path == "checkpoint/inventory.img" && member.kind == MemberKind::File
-        });
-        if !has_inventory {
-            return Err(missing("checkpoint/inventory.img"));
-        }
         let get = |path| kept.get(path).map(Vec::as_slice);
+        validate::check_inventory(get(INVENTORY).ok_or(missing(INVENTORY))?)?;
         let config = ConfigDump::parse(get("config.dump").ok_or(missing("config.dump"))?)?;
         let spec = SpecDump::parse(get("spec.dump").ok_or(missing("spec.dump"))?)?;
         let status = get("status.dump").map(StatusDump::parse).transpose()?;
@@ -78,8 +76,23 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// Takes CRIU's images out of what was kept, by their names in their folder. They can be many megabytes and are
+    /// read once, so nothing is copied and nothing stays.
+    pub fn take_images(&mut self) -> BTreeMap<String, Vec<u8>> {
+        let kept = std::mem::take(&mut self.kept);
+        let (images, others) = kept.into_iter().partition(|(path, _)| path.starts_with(IMAGES));
+        self.kept = others;
+        let images: BTreeMap<String, Vec<u8>> = images;
+        let named = images
+            .into_iter()
+            .filter_map(|(path, bytes)| Some((path.strip_prefix(IMAGES)?.to_owned(), bytes)));
+        named.collect()
+    }
+}
+
 fn newest_image(members: &[Member]) -> u64 {
-    let images = members.iter().filter(|member| member.path.starts_with("checkpoint/"));
+    let images = members.iter().filter(|member| member.path.starts_with(IMAGES));
     images.map(|member| member.mtime).max().unwrap_or(0)
 }
 

@@ -7,8 +7,12 @@ use crate::error::{ArchiveError, shown};
 use crate::limits::Limits;
 use crate::scan::{Member, MemberKind};
 
+/// What makes a folder of images a checkpoint.
+pub(crate) const INVENTORY: &str = "checkpoint/inventory.img";
+
 /// Members that are parsed here; without them the archive cannot be judged, so too large ones are errors.
-const METADATA: [&str; 7] = [
+const METADATA: [&str; 8] = [
+    INVENTORY,
     "config.dump",
     "spec.dump",
     "status.dump",

@@ -11,7 +11,8 @@ use crate::source::read_full;
 /// Windows above 128 MiB are refused: a frame header could otherwise ask for gigabytes.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 
-const MAGIC_BYTES_MAX: usize = 4;
+/// How many first bytes tell the compression.
+pub const MAGIC_BYTES: usize = 4;
 const INPUT_BUFFER_BYTES: usize = 128 << 10;
 
 /// How a whole archive is wrapped.
@@ -35,7 +36,7 @@ impl fmt::Display for Outer {
     }
 }
 
-/// Tells the compression by the first four bytes (RFC 1952 §2.3.1, RFC 8878 §3.1.1 and §3.1.2).
+/// Tells the compression by the first [`MAGIC_BYTES`] (RFC 1952 §2.3.1, RFC 8878 §3.1.1 and §3.1.2).
 #[must_use]
 pub fn detect(first_bytes: &[u8]) -> Outer {
     match first_bytes {
@@ -50,7 +51,7 @@ pub fn open<'r, R: Read + Send + 'r>(
     reader: R,
 ) -> Result<(Outer, Box<dyn Read + Send + 'r>), ArchiveError> {
     let mut reader = Marked { reader };
-    let mut first = [0; MAGIC_BYTES_MAX];
+    let mut first = [0; MAGIC_BYTES];
     let filled = read_full(&mut reader, &mut first)?;
     let outer = detect(first.get(..filled).unwrap_or(&[]));
     let head = first.into_iter().take(filled).collect::<Vec<_>>();

@@ -1,24 +1,11 @@
 //! The entries of a tar, each with what its extension headers say, before any rule about names and types.
 
+use crate::entry::Entry;
 use crate::error::{ArchiveError, shown};
 use crate::extension::{Extensions, Pending, Rules, check_global};
 use crate::header::{BLOCK, BLOCK_BYTES, Block, OCTAL_SIZE_MAX};
 use crate::limits::Limits;
 use crate::source::{Source, read_full};
-
-/// One entry, as it calls itself. Its extension headers begin at `header_offset`.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) flag: u8,
-    pub(crate) path: Vec<u8>,
-    pub(crate) link: Vec<u8>,
-    pub(crate) size: u64,
-    pub(crate) mode: u32,
-    pub(crate) mtime: Option<u64>,
-    pub(crate) device: Option<(u64, u64)>,
-    pub(crate) header_offset: u64,
-    pub(crate) data_offset: u64,
-}
 
 /// Walks a tar from its first byte to the end of the stream.
 #[derive(Debug)]
@@ -159,6 +146,7 @@ impl<S: Source> Entries<S> {
         let bad = |why| ArchiveError::BadExtension { offset: at, why };
         let found = match block.flag {
             b'x' => Extensions::pax(&data, at, self.rules)?,
+            b'g' if self.rules == Rules::Strict => return Err(bad("global headers are refused")),
             b'g' => return check_global(&data, at),
             b'L' => Extensions {
                 path: Some(Extensions::long_name(&data, at)?),
@@ -219,10 +207,18 @@ impl<S: Source> Entries<S> {
             return Err(ArchiveError::TooManyEntries { max: self.limits.max_entries });
         }
         let size = agreed_size(&self.name, block.size, found.size)?;
+        // Elsewhere sparse files are refused, and their maps with them.
+        if block.flag == b'S' && self.rules == Rules::Tmpfs {
+            let map = block.sparse.unwrap_or_default();
+            let max = self.limits.max_extension_bytes;
+            let read = map.check(&mut self.source, size, max)?;
+            let bad = || ArchiveError::SparseMap { name: self.name.clone() };
+            self.offset = self.offset.saturating_add(read.ok_or_else(bad)?);
+        }
         self.check_bytes(size)?;
         self.remaining = size;
         self.padding = padding_of(size);
-        Ok(Entry {
+        let entry = Entry {
             flag: block.flag,
             path,
             link: found.link.unwrap_or(block.link),
@@ -232,7 +228,12 @@ impl<S: Source> Entries<S> {
             device: block.device,
             header_offset,
             data_offset: self.offset,
-        })
+        };
+        if !entry.mode_fits() {
+            let why = "its mode is that of another type";
+            return Err(ArchiveError::AmbiguousHeader { name: self.name.clone(), why });
+        }
+        Ok(entry)
     }
 
     /// Whether an entry of this size, from here, stays within the limit.

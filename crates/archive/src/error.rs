@@ -63,6 +63,8 @@ pub enum ArchiveError {
     UnknownType { name: String, flag: u8 },
     #[error("{name} is a sparse file; these are refused")]
     Sparse { name: String },
+    #[error("{name} has a sparse map that does not fit its data")]
+    SparseMap { name: String },
     #[error("directory {name} has data")]
     DirectoryWithData { name: String },
     #[error("{name} has a mode with {bits}")]
@@ -124,6 +126,8 @@ pub enum ArchiveError {
 
     #[error("{name} asks for a device by annotation {key}; CDI annotations are refused")]
     CdiAnnotation { name: &'static str, key: String },
+    #[error("spec.dump asks for device {path}; devices of the host are refused")]
+    HostDevice { path: String },
     #[error("spec.dump has {stage} hooks; these would run on the host and are refused")]
     Hooks { stage: String },
     #[error("bind.mounts: {path} {why}")]
@@ -147,7 +151,9 @@ pub enum ArchiveError {
     ThroughSymlink { name: String, link: String },
     #[error("hard link {name} leads out of its archive, to {target}")]
     HardLinkEscapes { name: String, target: String },
-    #[error("{name} is a device; only overlay whiteouts (0:0) are accepted")]
+    #[error(
+        "{name} is a device; only overlay whiteouts (0:0), and in a tmpfs /dev/null and its like, are accepted"
+    )]
     Device { name: String },
     #[error("{name} is a whiteout of nothing that a folder can hold")]
     BadWhiteout { name: String },

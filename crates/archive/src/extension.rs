@@ -9,6 +9,8 @@ pub(crate) enum Rules {
     Strict,
     /// Any key that does not change where or how long an entry is: a container's files may carry anything.
     Lenient,
+    /// The same, and sparse files as GNU tar writes them: what CRIU makes of a tmpfs.
+    Tmpfs,
 }
 
 /// What extension headers said about the next entry.
@@ -77,6 +79,8 @@ impl Extensions {
             b"size" => self.size = Some(decimal(value).ok_or("a pax size is not a number")?),
             b"mtime" => self.mtime = seconds(value)?,
             b"atime" | b"ctime" => seconds(value).map(drop)?,
+            // Go gives up an archive in which they are none.
+            b"uid" | b"gid" => drop(decimal(value).ok_or("a pax uid or gid is not a number")?),
             _ => {}
         }
         Ok(())
@@ -87,10 +91,24 @@ impl Extensions {
 const RECORDS_MAX: usize = 1000;
 
 fn accepted(key: &[u8], rules: Rules) -> bool {
-    if KNOWN.contains(&key) || key == b"comment" || key.starts_with(b"SCHILY.xattr.") {
+    if KNOWN.contains(&key) || key == b"comment" {
         return true;
     }
-    rules == Rules::Lenient && !key.starts_with(b"GNU.sparse.") && key != b"hdrcharset"
+    // CRIU's images and the engine's files have no attributes that a restore needs.
+    rules != Rules::Strict
+        && !key.starts_with(b"GNU.sparse.")
+        && key != b"hdrcharset"
+        && !is_overlay_attribute(key)
+}
+
+/// Attributes of overlayfs make one folder show another of the host. Engines turn them into whiteouts and never
+/// put them into a tar. All others are a container's own, capabilities of its programs too: set-uid bits are no less.
+fn is_overlay_attribute(key: &[u8]) -> bool {
+    let families: [&[u8]; 2] = [b"SCHILY.xattr.", b"LIBARCHIVE.xattr."];
+    let name = families.iter().find_map(|family| key.strip_prefix(*family));
+    name.is_some_and(|name| {
+        name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+    })
 }
 
 /// A name must not be empty: POSIX then takes back the record, Go the name.
@@ -118,9 +136,10 @@ fn seconds(value: &[u8]) -> Result<Option<u64>, &'static str> {
 }
 
 fn decimal(value: &[u8]) -> Option<u64> {
-    // `parse` would take a sign.
+    // `parse` would take a sign. Go's numbers are of 63 bits.
     let all_digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
-    all_digits.then(|| std::str::from_utf8(value).ok()?.parse().ok()).flatten()
+    let number = std::str::from_utf8(value).ok().filter(|_| all_digits)?.parse::<i64>().ok()?;
+    u64::try_from(number).ok()
 }
 
 /// Checks a global pax header: only comments, which change nothing.
@@ -144,6 +163,11 @@ pub(crate) struct Pending {
 
 impl Pending {
     pub(crate) fn count(&mut self, flag: u8, offset: u64) -> Result<(), ArchiveError> {
+        // Go hands a global header to its caller, and what was said about the next entry is lost.
+        if flag == b'g' && self.flags.iter().any(|&flag| flag != b'g') {
+            let why = "a global header stands between an entry and its extension header";
+            return Err(ArchiveError::BadExtension { offset, why });
+        }
         if self.flags.contains(&flag) {
             let why = "an entry has two of its kind";
             return Err(ArchiveError::BadExtension { offset, why });

@@ -4,6 +4,7 @@ use tar::Header;
 
 use crate::error::{ArchiveError, shown};
 use crate::number;
+use crate::sparse::Map;
 
 pub(crate) const BLOCK_BYTES: usize = 512;
 /// The same, for arithmetic on offsets.
@@ -21,8 +22,10 @@ pub(crate) struct Block {
     pub(crate) mode: u32,
     /// Seconds since 1970.
     pub(crate) mtime: Option<u64>,
-    /// Major and minor number, as far as the fields are valid.
-    pub(crate) device: Option<(u64, u64)>,
+    /// Major and minor number.
+    pub(crate) device: (u64, u64),
+    /// Of a sparse file.
+    pub(crate) sparse: Option<Map>,
 }
 
 impl Block {
@@ -48,9 +51,12 @@ impl Block {
         let mode = number::field(&old.mode).ok().and_then(|mode| u32::try_from(mode).ok());
         let mode = mode.ok_or_else(|| bad("mode"))?;
         let link = header.link_name_bytes().map(std::borrow::Cow::into_owned).unwrap_or_default();
+        check_ignored(header).map_err(bad)?;
         let [flag] = old.linkflag;
-        let mtime = number::field(&old.mtime).ok();
-        Ok(Self { flag, link, size, mode, mtime, device: device(header), path })
+        let mtime = time(&old.mtime).map_err(|_| bad("modification time"))?;
+        let device = device(header).map_err(|_| bad("device number"))?;
+        let sparse = (flag == b'S' && header.as_gnu().is_some()).then(|| Map::begin(bytes));
+        Ok(Self { flag, link, size, mode, mtime, device, sparse, path })
     }
 }
 
@@ -63,6 +69,22 @@ fn checksum_is_right(bytes: &[u8; BLOCK_BYTES]) -> bool {
     number::field(&field) == Ok(expected)
 }
 
+/// Fields that nothing here needs. Go reads them all, and gives up an archive of which one is not a number.
+fn check_ignored(header: &Header) -> Result<(), &'static str> {
+    let old = header.as_old();
+    number::field(&old.uid).map_err(|_| "user id")?;
+    number::field(&old.gid).map_err(|_| "group id")?;
+    Ok(())
+}
+
+/// A time; none if it is before 1970, which only GNU's negative numbers can say.
+fn time(field: &[u8]) -> Result<Option<u64>, number::NotANumber> {
+    match field.first() {
+        Some(0xff) => Ok(None),
+        _ => number::field(field).map(Some),
+    }
+}
+
 /// Bytes that one dialect of tar leaves unused hold a name or a size in another.
 fn check_unused(
     header: &Header,
@@ -70,29 +92,30 @@ fn check_unused(
     path: &[u8],
 ) -> Result<(), ArchiveError> {
     let ambiguous = |why| Err(ArchiveError::AmbiguousHeader { name: shown(path), why });
-    let is_zero = |range| bytes.get(range).is_some_and(|part: &[u8]| part.iter().all(|&b| b == 0));
+    let part = |range| bytes.get::<std::ops::Range<usize>>(range).unwrap_or(&[]);
+    let is_zero = |range| part(range).iter().all(|&b| b == 0);
     if header.as_ustar().is_some() {
         // The star dialect marks itself here, and its prefix is shorter.
         return if is_zero(500..512) { Ok(()) } else { ambiguous("it is not quite ustar") };
     }
+    // Access and change time of GNU tar; what is not a number there is a ustar prefix to Go.
+    let times = [345..357, 357..369].into_iter().all(|time| number::field(part(time)).is_ok());
     let [flag] = header.as_old().linkflag;
-    if flag == b'S' {
-        return Ok(());
-    }
-    // Access and change time of GNU tar; anything else there is a ustar prefix to Go.
-    let times = bytes.get(345..369).unwrap_or(&[]);
-    let only_times = times.iter().all(|b| matches!(b, 0 | b' ' | b'0'..=b'7'));
-    match only_times && is_zero(369..512) {
+    let unused = match flag {
+        b'S' => is_zero(369..386) && is_zero(495..512),
+        _ => is_zero(369..512),
+    };
+    match times && unused {
         true => Ok(()),
         false => ambiguous("it is not quite a GNU header"),
     }
 }
 
-fn device(header: &Header) -> Option<(u64, u64)> {
+fn device(header: &Header) -> Result<(u64, u64), number::NotANumber> {
     let (major, minor) = match (header.as_ustar(), header.as_gnu()) {
         (Some(ustar), _) => (&ustar.dev_major, &ustar.dev_minor),
         (_, Some(gnu)) => (&gnu.dev_major, &gnu.dev_minor),
-        _ => return None,
+        _ => return Ok((0, 0)),
     };
-    Some((number::field(major).ok()?, number::field(minor).ok()?))
+    Ok((number::field(major)?, number::field(minor)?))
 }

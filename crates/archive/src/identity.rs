@@ -5,7 +5,9 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::annotations::{MANAGER, containerd, crio, digest_of, kubelet, nested, repo_digest};
+use crate::annotations::{
+    MANAGER, containerd, crio, digest_of, kubelet, name_in_metadata, nested, repo_digest,
+};
 use crate::error::{ArchiveError, shown};
 use crate::metadata::{ConfigDump, SpecDump, StatusDump};
 use crate::syntax;
@@ -58,7 +60,8 @@ pub struct Identity {
     pub sandbox_id: Option<String>,
     /// Name of the image.
     pub image_name: String,
-    /// containerd: `NAME@DIGEST`; CRI-O and podman: the id of the image in their storage.
+    /// containerd: `NAME@DIGEST`, or `sha256:…`, the id of an imported image; CRI-O and podman: the id of the
+    /// image in their storage.
     pub image_ref: String,
     /// `sha256:…` of the image's manifest or index, if the archive says it.
     pub image_digest: Option<String>,
@@ -110,9 +113,18 @@ impl Identity {
         check_if("pod uid", self.pod_uid.as_deref(), syntax::is_uid)?;
         check_if("sandbox id", self.sandbox_id.as_deref(), syntax::is_id)?;
         check("image name", &self.image_name, syntax::is_image)?;
-        check("image reference", &self.image_ref, syntax::is_image)?;
+        check("image reference", &self.image_ref, |text| self.is_pinned(text))?;
         check_if("image digest", self.image_digest.as_deref(), syntax::is_digest)?;
         check("runtime", &self.runtime, syntax::is_runtime)
+    }
+
+    /// An image that is the same for ever (CVE-2026-50195: a node fetched and named what an archive told it).
+    fn is_pinned(&self, reference: &str) -> bool {
+        match self.engine {
+            Engine::Podman | Engine::CriO => syntax::is_id(reference),
+            // The latter where the image was imported, and has no digest in a registry.
+            Engine::Containerd => syntax::is_by_digest(reference) || syntax::is_digest(reference),
+        }
     }
 
     /// containerd and CRI-O build the name in `config.dump` of parts that cannot hold an underscore.
@@ -208,10 +220,10 @@ fn crio(sources: &Sources<'_>) -> Result<Identity, ArchiveError> {
         let labels = nested(crio::LABELS, labels)?;
         identity.check_labels(&labels, ("spec.dump", "CRI-O's labels"))?;
     }
-    let metadata = annotations.get(crio::METADATA).map(|text| nested(crio::METADATA, text));
-    if let Some(name) = metadata.transpose()?.as_ref().and_then(|found| found.get("name")) {
+    let metadata = annotations.get(crio::METADATA).map(|text| name_in_metadata(text));
+    if let Some(name) = metadata.transpose()?.flatten() {
         let ours = (identity.container_name.as_str(), "spec.dump");
-        agree("container name", ours, (name, "CRI-O's metadata"))?;
+        agree("container name", ours, (&name, "CRI-O's metadata"))?;
     }
     Ok(identity)
 }

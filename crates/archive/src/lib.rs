@@ -9,6 +9,7 @@ mod checkpoint;
 mod collect;
 pub mod decode;
 mod entries;
+mod entry;
 mod error;
 mod extension;
 mod header;
@@ -21,18 +22,21 @@ mod number;
 mod read;
 mod rootfs;
 mod scan;
+mod shapes;
 mod source;
+mod sparse;
 mod syntax;
+mod tree;
 mod validate;
 
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, IMAGES};
 pub use collect::Collector;
 pub use decode::Outer;
 pub use error::{ArchiveError, ErrorKind};
 pub use identity::{Engine, Identity};
 pub use limits::Limits;
 pub use metadata::{
-    BindMount, ConfigDump, Linux, Mount, Namespace, Process, Root, SpecDump, StatusDump,
+    BindMount, ConfigDump, Device, Linux, Mount, Namespace, Process, Root, SpecDump, StatusDump,
     StatusImage, StatusMetadata, User,
 };
 pub use read::{read_checkpoint, read_plain};

@@ -7,6 +7,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny};
 
 use crate::error::ArchiveError;
 use crate::json;
+use crate::shapes;
 
 /// `config.dump`. containerd and CRI-O write checkpointctl's `ContainerConfig`, podman its own container configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
@@ -147,7 +148,7 @@ pub struct Mount {
 }
 
 /// `linux` of a [`SpecDump`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Linux {
     /// Namespaces that it has or joins.
@@ -156,6 +157,21 @@ pub struct Linux {
     /// Its control group.
     #[serde(deserialize_with = "or_default")]
     pub cgroups_path: String,
+    /// Devices that it is given. Always empty in what is accepted.
+    #[serde(deserialize_with = "or_default")]
+    pub devices: Vec<Device>,
+    /// Network devices of the host that it is given, by name. Always empty in what is accepted.
+    #[serde(deserialize_with = "or_default")]
+    pub net_devices: BTreeMap<String, IgnoredAny>,
+}
+
+/// One device of a [`Linux`] section.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(default)]
+pub struct Device {
+    /// Path inside the container.
+    #[serde(deserialize_with = "or_default")]
+    pub path: String,
 }
 
 /// One namespace of a [`Linux`] section.
@@ -244,40 +260,25 @@ pub struct BindMount {
 
 impl ConfigDump {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ArchiveError> {
-        const KNOWN: &[&str] = &[
-            "id",
-            "name",
-            "rootfsImage",
-            "rootfsImageRef",
-            "rootfsImageName",
-            "rootfsImageID",
-            "RawImageName",
-            "runtime",
-            "createdTime",
-            "checkpointedTime",
-        ];
-        json::parse("config.dump", bytes, KNOWN)
+        json::parse("config.dump", bytes, shapes::CONFIG)
     }
 }
 
 impl SpecDump {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ArchiveError> {
-        const KNOWN: &[&str] = &["process", "root", "mounts", "annotations", "hooks", "linux"];
-        json::parse("spec.dump", bytes, KNOWN)
+        json::parse("spec.dump", bytes, shapes::SPEC)
     }
 }
 
 impl StatusDump {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ArchiveError> {
-        const KNOWN: &[&str] = &["id", "metadata", "image", "image_ref", "labels", "annotations"];
-        json::parse("status.dump", bytes, KNOWN)
+        json::parse("status.dump", bytes, shapes::STATUS)
     }
 }
 
 impl BindMount {
     pub(crate) fn parse_list(bytes: &[u8]) -> Result<Vec<Self>, ArchiveError> {
-        const KNOWN: &[&str] = &["source", "destination", "file_type", "permissions"];
-        let list: Option<Vec<Self>> = json::parse("bind.mounts", bytes, KNOWN)?;
+        let list: Option<Vec<Self>> = json::parse("bind.mounts", bytes, shapes::BIND_MOUNT)?;
         Ok(list.unwrap_or_default())
     }
 }

@@ -14,9 +14,11 @@ pub(crate) fn field(bytes: &[u8]) -> Result<u64, NotANumber> {
 }
 
 fn base256(bytes: &[u8]) -> Result<u64, NotANumber> {
-    bytes.iter().try_fold(0_u64, |value, &byte| {
+    let value = bytes.iter().try_fold(0_u64, |value, &byte| {
         value.checked_mul(256).and_then(|v| v.checked_add(u64::from(byte))).ok_or(NotANumber)
-    })
+    })?;
+    // Go's are of 63 bits.
+    if i64::try_from(value).is_ok() { Ok(value) } else { Err(NotANumber) }
 }
 
 /// Leading spaces, octal digits, then only NULs and spaces: a digit after a NUL is read by some and not by others.
@@ -39,13 +41,14 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let cases: [(&[u8], Result<u64, NotANumber>); 11] = [
+        let cases: [(&[u8], Result<u64, NotANumber>); 12] = [
             (b"00000000012\0", Ok(10)),
             (b"      12 \0\0\0", Ok(10)),
             (b"77777777777\0", Ok(0o77777777777)),
             (b"\0\0\0\0\0\0\0\0\0\0\0\0", Ok(0)),
             (b"\x80\0\0\0\0\0\0\0\0\0\x01\0", Ok(256)),
             (b"\x80\0\0\x01\0\0\0\0\0\0\0\0", Err(NotANumber)),
+            (b"\x80\0\0\0\x80\0\0\0\0\0\0\0", Err(NotANumber)),
             (b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", Err(NotANumber)),
             (b"12\x0034\0\0\0\0\0\0\0", Err(NotANumber)),
             (b"00000000019\0", Err(NotANumber)),

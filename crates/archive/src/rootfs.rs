@@ -1,17 +1,22 @@
 //! Tars inside the tar: `rootfs-diff.tar` and its like hold a container's own files, so links are legal, escapes are not.
 
-use std::collections::HashSet;
 use std::io::Read;
 
 use crate::decode;
-use crate::entries::{Entries, Entry};
+use crate::entries::Entries;
+use crate::entry::Entry;
 use crate::error::{ArchiveError, shown};
 use crate::extension::Rules;
 use crate::limits::Limits;
 use crate::source::{Streamed, read_full};
+use crate::tree::{Tree, relative};
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh.";
+/// Major and minor number of overlayfs's own whiteouts.
+const WHITEOUT_DEVICE: (u64, u64) = (0, 0);
+/// Every container's `/dev` is a tmpfs with these in it: null, zero, full, random, urandom, tty, ptmx.
+const DEVICES: [(u64, u64); 7] = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2)];
 
 /// What an inner tar holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,11 +27,20 @@ pub struct InnerSummary {
     pub bytes: u64,
 }
 
-/// Whether a member is a tar that a restore unpacks: `rootfs-diff.tar`, and podman's `/dev/shm` and volumes.
+/// Whether a member is a tar that a restore unpacks: `rootfs-diff.tar`, podman's `/dev/shm` and volumes, and CRIU's
+/// copy of each tmpfs.
 #[must_use]
 pub fn is_inner_tar(path: &str) -> bool {
     let volume = path.strip_prefix("volumes/").and_then(|name| name.strip_suffix(".tar"));
-    matches!(path, "rootfs-diff.tar" | "devshm-checkpoint.tar") || volume.is_some()
+    matches!(path, "rootfs-diff.tar" | "devshm-checkpoint.tar")
+        || volume.is_some()
+        || is_tmpfs(path)
+}
+
+/// The contents of a tmpfs, which CRIU has GNU tar unpack as root (`criu/filesystems.c`).
+fn is_tmpfs(path: &str) -> bool {
+    let name = path.strip_prefix("checkpoint/tmpfs-").and_then(|n| n.strip_suffix(".tar.gz.img"));
+    name.is_some_and(|name| !name.contains('/'))
 }
 
 /// Reads an inner tar to its end, whatever compresses it, and checks that unpacking it stays in its folder.
@@ -37,131 +51,54 @@ pub fn check_inner<R: Read + Send>(
     reader: R,
     limits: &Limits,
 ) -> Result<InnerSummary, ArchiveError> {
-    check(reader, limits).map_err(|source| match source {
+    let rules = if is_tmpfs(name) { Rules::Tmpfs } else { Rules::Lenient };
+    check(reader, rules, limits).map_err(|source| match source {
         // The input's own failures are not about the inner tar.
         ArchiveError::Io(_) => source,
         source => ArchiveError::Inner { archive: shown(name.as_bytes()), source: Box::new(source) },
     })
 }
 
-fn check<R: Read + Send>(mut reader: R, limits: &Limits) -> Result<InnerSummary, ArchiveError> {
+fn check<R: Read + Send>(
+    mut reader: R,
+    rules: Rules,
+    limits: &Limits,
+) -> Result<InnerSummary, ArchiveError> {
     let mut first = [0];
     if read_full(&mut reader, &mut first)? == 0 {
         return Ok(InnerSummary::default());
     }
     let (_, plain) = decode::open(first.chain(reader))?;
-    let mut entries = Entries::new(Streamed(plain), limits.inner(), Rules::Lenient);
+    let mut entries = Entries::new(Streamed(plain), limits.inner(), rules);
     let mut tree = Tree::default();
     while let Some(entry) = entries.next_entry()? {
-        tree.add(&entry, entries.limits())?;
+        let path = relative(&entry.path, entries.limits())?;
+        check_type(&entry, rules)?;
+        if rules != Rules::Tmpfs {
+            check_whiteout(&path, &entry)?;
+        }
+        tree.add(&entry, &path, entries.limits())?;
     }
     Ok(InnerSummary { entries: entries.count(), bytes: entries.offset() })
 }
 
-/// What the entries so far would have made of a folder, as far as later ones can be led astray by it.
-#[derive(Debug, Default)]
-struct Tree {
-    /// Paths of symbolic links.
-    links: HashSet<Vec<u8>>,
-    bytes: usize,
-}
-
-impl Tree {
-    fn add(&mut self, entry: &Entry, limits: &Limits) -> Result<(), ArchiveError> {
-        let name = || shown(&entry.path);
-        let path = relative(&entry.path, limits)?;
-        if path.is_empty() && entry.flag != b'5' {
-            let why = "only a directory can be the root";
-            return Err(ArchiveError::NonCanonical { name: name(), why });
-        }
-        check_type(entry)?;
-        check_whiteout(&path, entry)?;
-        if let Some(link) = self.link_above(&path) {
-            return Err(ArchiveError::ThroughSymlink { name: name(), link: shown(&link) });
-        }
-        // Some readers write over a link, some through it.
-        if self.links.contains(&path) {
-            return Err(ArchiveError::Duplicate { name: name() });
-        }
-        match entry.flag {
-            b'2' => self.remember(path, limits),
-            b'1' => self.add_hard_link(entry, path, limits),
-            _ => Ok(()),
-        }
-    }
-
-    fn add_hard_link(
-        &mut self,
-        entry: &Entry,
-        path: Vec<u8>,
-        limits: &Limits,
-    ) -> Result<(), ArchiveError> {
-        let target = relative(&entry.link, limits)
-            .ok()
-            .filter(|target| !target.is_empty() && self.link_above(target).is_none());
-        let Some(target) = target else {
-            let (name, target) = (shown(&entry.path), shown(&entry.link));
-            return Err(ArchiveError::HardLinkEscapes { name, target });
-        };
-        // A second name of a symbolic link is one too.
-        if self.links.contains(&target) { self.remember(path, limits) } else { Ok(()) }
-    }
-
-    fn remember(&mut self, path: Vec<u8>, limits: &Limits) -> Result<(), ArchiveError> {
-        self.bytes = self.bytes.saturating_add(path.len());
-        if self.bytes > limits.max_names_bytes {
-            return Err(ArchiveError::NamesTooLong { max: limits.max_names_bytes });
-        }
-        self.links.insert(path);
-        Ok(())
-    }
-
-    /// A symbolic link among the folders of a path.
-    fn link_above(&self, path: &[u8]) -> Option<Vec<u8>> {
-        if self.links.is_empty() {
-            return None;
-        }
-        let slashes = (0_usize..).zip(path).filter(|(_, byte)| **byte == b'/');
-        let mut parents = slashes.filter_map(|(at, _)| path.get(..at));
-        parents.find(|parent| self.links.contains(*parent)).map(<[u8]>::to_vec)
-    }
-}
-
-/// The path without what does not change it ("./", "//", a slash at the end); the root itself is empty.
-fn relative(path: &[u8], limits: &Limits) -> Result<Vec<u8>, ArchiveError> {
-    let name = || shown(path);
-    if path.len() > limits.max_path_bytes {
-        return Err(ArchiveError::NameTooLong { name: name(), max: limits.max_path_bytes });
-    }
-    if path.first() == Some(&b'/') {
-        return Err(ArchiveError::AbsoluteName { name: name() });
-    }
-    let mut components = Vec::new();
-    for component in path.split(|&byte| byte == b'/') {
-        match component {
-            b"" | b"." => {}
-            b".." => return Err(ArchiveError::ParentComponent { name: name() }),
-            _ => components.push(component),
-        }
-    }
-    // Not the outer limit: what a container nests is its own business.
-    let max = limits.max_depth.saturating_mul(4);
-    if components.len() > max {
-        return Err(ArchiveError::NameTooDeep { name: name(), max });
-    }
-    Ok(components.join(&b'/'))
-}
-
-fn check_type(entry: &Entry) -> Result<(), ArchiveError> {
+fn check_type(entry: &Entry, rules: Rules) -> Result<(), ArchiveError> {
     let name = || shown(&entry.path);
     match entry.flag {
+        // To Go and GNU tar these are directories; Go reads the data as entries.
+        b'0' | 0 if entry.is_folder() && entry.size > 0 => {
+            let why = "a directory by its name has data";
+            Err(ArchiveError::AmbiguousHeader { name: name(), why })
+        }
         // Readers disagree about whether data follows these.
         b'1'..=b'6' if entry.size > 0 => {
             Err(ArchiveError::AmbiguousHeader { name: name(), why: "only files have data" })
         }
         b'0' | 0 | b'1' | b'2' | b'5' | b'6' => Ok(()),
-        b'3' if entry.device == Some((0, 0)) => Ok(()),
+        b'3' if entry.device == WHITEOUT_DEVICE => Ok(()),
+        b'3' if rules == Rules::Tmpfs && DEVICES.contains(&entry.device) => Ok(()),
         b'3' | b'4' => Err(ArchiveError::Device { name: name() }),
+        b'S' if rules == Rules::Tmpfs => Ok(()),
         b'S' => Err(ArchiveError::Sparse { name: name() }),
         flag => Err(ArchiveError::UnknownType { name: name(), flag }),
     }

@@ -1,6 +1,7 @@
 //! The outer tar, member by member: regular files and directories, each once, under one spelling.
 
-use crate::entries::{Entries, Entry};
+use crate::entries::Entries;
+use crate::entry::Entry;
 use crate::error::{ArchiveError, shown};
 use crate::extension::Rules;
 use crate::limits::Limits;

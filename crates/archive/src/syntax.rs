@@ -51,6 +51,11 @@ pub(crate) fn is_image(text: &str) -> bool {
     is_word(text, 512, "._-/:@+") && text.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
+/// `NAME@sha256:…`.
+pub(crate) fn is_by_digest(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(name, digest)| is_image(name) && is_digest(digest))
+}
+
 /// Name or path of an OCI runtime.
 pub(crate) fn is_runtime(text: &str) -> bool {
     let name = text.strip_prefix('/').unwrap_or(text);

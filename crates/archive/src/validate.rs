@@ -3,12 +3,26 @@
 use std::collections::BTreeSet;
 
 use crate::annotations::{CDI_PREFIX, crio, nested};
+use crate::collect::INVENTORY;
 use crate::error::{ArchiveError, shown};
 use crate::json;
 use crate::metadata::{BindMount, SpecDump, StatusDump};
 use crate::syntax::is_canonical_path;
 
-/// Devices by annotation (CVE-2026-53492): a restore copies annotations from all of these places.
+/// CRIU's magic of an inventory (`criu/include/magic.h`), which has no common one before it.
+const INVENTORY_MAGIC: [u8; 4] = 0x5831_3116_u32.to_le_bytes();
+
+/// Whether the images are CRIU's at all. What they say is for who reads them.
+pub(crate) fn check_inventory(bytes: &[u8]) -> Result<(), ArchiveError> {
+    if bytes.starts_with(&INVENTORY_MAGIC) {
+        return Ok(());
+    }
+    let reason = "it does not begin as CRIU's inventories do".to_owned();
+    Err(ArchiveError::BadMetadata { name: INVENTORY.to_owned(), reason })
+}
+
+/// Devices by annotation (CVE-2026-53492): a restore copies annotations from all of these places. And devices by
+/// name: an image is restored elsewhere, where the same numbers are other devices.
 pub(crate) fn check_devices(
     spec: &SpecDump,
     status: Option<&StatusDump>,
@@ -17,6 +31,10 @@ pub(crate) fn check_devices(
         true => Err(ArchiveError::CdiAnnotation { name, key: shown(key.as_bytes()) }),
         false => Ok(()),
     };
+    let devices = spec.linux.devices.iter().map(|device| &device.path);
+    if let Some(path) = devices.chain(spec.linux.net_devices.keys()).next() {
+        return Err(ArchiveError::HostDevice { path: shown(path.as_bytes()) });
+    }
     spec.annotations.keys().try_for_each(|key| no_devices("spec.dump", key))?;
     for field in [crio::ANNOTATIONS, crio::LABELS] {
         if let Some(text) = spec.annotations.get(field) {
@@ -37,6 +55,10 @@ pub(crate) fn check_hooks(spec: &SpecDump) -> Result<(), ArchiveError> {
 }
 
 /// Bind mounts (CVE-2024-8676): CRI-O creates the sources on the host, so they must be those of the container's own mounts.
+///
+/// Both members come from whoever made the archive, so this proves only that they agree: that CRI-O, which compares the
+/// destinations in `spec.dump` with the pod's, judges the same mounts that it makes. Which sources a pod may have is
+/// for the node to decide.
 pub(crate) fn check_bind_mounts(binds: &[BindMount], spec: &SpecDump) -> Result<(), ArchiveError> {
     let mounts = spec.mounts.iter().map(|mount| (&mount.destination, &mount.source));
     let mounts = mounts.collect::<BTreeSet<_>>();

@@ -12,7 +12,9 @@ fn corpus() {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let bytes = fs::read(&path).unwrap();
-        let _ = check_inner("corpus", &*bytes, &Limits::default());
+        for name in ["corpus", "checkpoint/tmpfs-1.tar.gz.img"] {
+            let _ = check_inner(name, &*bytes, &Limits::default());
+        }
         if let Ok(checkpoint) = read_checkpoint(&*bytes, &Limits::default()) {
             assert!(checkpoint.pages_bytes <= checkpoint.total_bytes);
             accepted.push(path.file_name().unwrap().to_string_lossy().into_owned());
@@ -41,6 +43,7 @@ fn make_seeds() {
         ("cri-o.tar.zst", zstd(&small(Flavour::CriO))),
         ("cri-o-real.tar.zst", real),
         ("inner.tar", inner.finish()),
+        ("tmpfs.tar", sparse()),
     ];
     for (name, bytes) in seeds {
         fs::write(folder.join(name), bytes).unwrap();
@@ -53,4 +56,15 @@ fn make_seeds() {
             fs::write(folder.join(format!("hostile-{name}")), bytes).unwrap();
         }
     }
+}
+
+/// A sparse file of one run.
+fn sparse() -> Vec<u8> {
+    let sparse = |header: &mut tar::Header| {
+        let bytes = header.as_mut_bytes();
+        bytes[257..265].copy_from_slice(b"ustar  \0");
+        bytes[386..410].copy_from_slice(b"00000010000\x0000000000004\0");
+        bytes[483..495].copy_from_slice(b"00000020000\0");
+    };
+    pagevault_testkit::TarWriter::new().with(b'S', b"./a", b"data", sparse).finish()
 }

@@ -7,7 +7,7 @@ mod common;
 use std::sync::OnceLock;
 
 use pagevault_archive::{Limits, check_inner, read_checkpoint};
-use pagevault_testkit::{Flavour, Tarball};
+use pagevault_testkit::{Flavour, TarWriter, Tarball};
 use proptest::prelude::*;
 
 fn bases() -> &'static Vec<Vec<u8>> {
@@ -27,6 +27,7 @@ proptest! {
     fn random_bytes(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
         let _ = read_checkpoint(&*bytes, &Limits::default());
         let _ = check_inner("x", &*bytes, &Limits::default());
+        let _ = check_inner("checkpoint/tmpfs-1.tar.gz.img", &*bytes, &Limits::default());
     }
 
     #[test]
@@ -53,6 +54,16 @@ proptest! {
             header.as_mut_bytes()[at] = value;
         });
         let _ = read_checkpoint(&*tar.finish(), &Limits::default());
+    }
+
+    #[test]
+    fn sparse_maps_with_any_bytes(map in prop::collection::vec(any::<u8>(), 126), more in prop::collection::vec(any::<u8>(), 0..1200)) {
+        let tar = TarWriter::new().with(b'S', b"odd", b"data", |header| {
+            header.as_mut_bytes()[257..265].copy_from_slice(b"ustar  \0");
+            header.as_mut_bytes()[386..].copy_from_slice(&map);
+            header.as_mut_bytes()[495..].fill(0);
+        });
+        let _ = check_inner("checkpoint/tmpfs-1.tar.gz.img", &*tar.raw(&more).finish(), &Limits::default());
     }
 
     #[test]

@@ -51,7 +51,14 @@ impl Catalog {
         record: Option<BlobRecord>,
         mark: Option<Mark>,
     ) -> Result<Option<Entry<BlobRecord>>> {
-        self.swap(old, record, mark).await
+        let there = record.is_some();
+        let swapped = self.swap(old, record, mark).await?;
+        if swapped.is_some()
+            && let Some(Name::Blob { repository, digest }) = Name::parse(old.key.as_str())
+        {
+            self.view.note_blob(&repository, digest.as_ref(), there);
+        }
+        Ok(swapped)
     }
 
     /// Notes in the record of a blob what is about to take its place. Everybody sees the old one until

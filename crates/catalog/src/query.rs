@@ -89,8 +89,13 @@ impl Catalog {
 
     /// Repositories after `after`, sorted by bytes, at most `limit`.
     pub async fn repositories(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        let sql = "SELECT DISTINCT repository FROM manifests WHERE repository > ?
-                   ORDER BY repository LIMIT ?";
+        // From name to name, however many manifests each has.
+        let sql = "WITH RECURSIVE names (name) AS (
+                       SELECT min(repository) FROM manifests WHERE repository > ?
+                       UNION ALL
+                       SELECT (SELECT min(repository) FROM manifests WHERE repository > name)
+                       FROM names WHERE name IS NOT NULL)
+                   SELECT name FROM names WHERE name IS NOT NULL LIMIT ?";
         self.names(sql, vec![text(after.unwrap_or("")), number(limit)]).await
     }
 
@@ -100,11 +105,34 @@ impl Catalog {
         Ok(!self.names(sql, vec![text(repository)]).await?.is_empty())
     }
 
-    /// Manifests whose subject is `subject`, sorted by digest.
-    pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Referrer>> {
-        let sql = "SELECT referrer FROM manifests WHERE repository = ? AND subject = ?
-                   ORDER BY digest";
-        let found = self.names(sql, vec![text(repository), text(subject.as_ref())]).await?;
+    /// Repositories that are said to hold a blob, a few of them.
+    pub(crate) async fn holders(&self, digest: &Digest) -> Result<Vec<String>> {
+        let sql = "SELECT repository FROM blobs WHERE digest = ? LIMIT 8";
+        self.names(sql, vec![text(digest.as_ref())]).await
+    }
+
+    /// Manifests whose subject is `subject`, of one kind if it is given, after the digest `after`,
+    /// sorted by digest, at most `limit`.
+    pub async fn referrers(
+        &self,
+        repository: &str,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Referrer>> {
+        let sql = "SELECT referrer FROM manifests
+                   WHERE repository = ?1 AND subject = ?2 AND digest > ?3
+                   AND (?4 IS NULL OR json_extract(referrer, '$.artifactType') = ?4)
+                   ORDER BY digest LIMIT ?5";
+        let values = vec![
+            text(repository),
+            text(subject.as_ref()),
+            text(after.unwrap_or_default()),
+            artifact_type.map_or(Value::Null, text),
+            number(limit),
+        ];
+        let found = self.names(sql, values).await?;
         found.iter().map(|json| parse(json)).collect()
     }
 

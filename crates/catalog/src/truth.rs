@@ -81,16 +81,41 @@ impl Catalog {
         digest: &Digest,
         record: BlobRecord,
     ) -> Result<BlobRecord> {
-        self.change(&blob(repository, digest), |old: Option<BlobRecord>| match old {
+        let name = blob(repository, digest);
+        let put = self.change(&name, |old: Option<BlobRecord>| match old {
             Some(old) => Decision::Keep(old),
             None => Decision::Write(Some(record.clone()), record.clone()),
-        })
-        .await
+        });
+        let put = put.await?;
+        self.view.note_blob(repository, digest.as_ref(), true);
+        Ok(put)
+    }
+
+    /// Whether a repository has ever held a blob, which it may hold no more.
+    pub async fn has_held_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        match self.store.get(&blob(repository, digest).key()?).await {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// A blob of any repository.
+    pub async fn find_blob_anywhere(&self, digest: &Digest) -> Result<Option<BlobRecord>> {
+        for repository in self.holders(digest).await? {
+            if let Some(record) = self.find_blob(&repository, digest).await? {
+                return Ok(Some(record));
+            }
+            self.view.note_blob(&repository, digest.as_ref(), false);
+        }
+        Ok(None)
     }
 
     /// Removes a blob from a repository; false if it is not there.
     pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        self.remove::<BlobRecord>(&blob(repository, digest)).await
+        let removed = self.remove::<BlobRecord>(&blob(repository, digest)).await?;
+        self.view.note_blob(repository, digest.as_ref(), false);
+        Ok(removed)
     }
 
     pub(crate) async fn remove<T>(&self, name: &Name) -> Result<bool>
@@ -183,6 +208,10 @@ impl Catalog {
                 let record = self.read(&name).await?;
                 Change::Tag { name, record }
             }
+            Some(Name::Blob { repository, digest }) => {
+                self.view.note_blob(&repository, digest.as_ref(), true);
+                return Ok(());
+            }
             _ => return Ok(()),
         };
         self.view.apply(refresh, intent, change).await
@@ -197,7 +226,7 @@ pub(crate) enum Decision<T, R> {
     Write(Option<T>, R),
 }
 
-/// Blobs are asked for by name only: the view does not follow them.
+/// Blobs are asked for by name only: of them the view has hints, which need no intents.
 fn followed(name: &Name) -> bool {
     !matches!(name, Name::Blob { .. })
 }

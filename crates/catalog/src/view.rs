@@ -17,7 +17,7 @@ use crate::keys::Name;
 use crate::record::{ManifestRecord, TagRecord};
 
 /// Version of the tables: another one is made anew.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 const SCHEMA: &str = "
     CREATE TABLE intents (id INTEGER PRIMARY KEY, key TEXT NOT NULL);
@@ -29,6 +29,9 @@ const SCHEMA: &str = "
         repository TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT, referrer TEXT,
         PRIMARY KEY (repository, digest)) WITHOUT ROWID;
     CREATE INDEX referrers ON manifests (repository, subject) WHERE subject IS NOT NULL;
+    CREATE TABLE blobs (
+        digest TEXT NOT NULL, repository TEXT NOT NULL,
+        PRIMARY KEY (digest, repository)) WITHOUT ROWID;
     CREATE TABLE checkpoints (
         repository TEXT NOT NULL, digest TEXT NOT NULL, created INTEGER NOT NULL,
         namespace TEXT NOT NULL, pod TEXT NOT NULL, container TEXT NOT NULL, workload TEXT,
@@ -43,20 +46,53 @@ const SCHEMA: &str = "
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// The view.
+/// The view. Its database belongs to one thread, to which work is sent.
 #[derive(Debug)]
 pub(crate) struct View {
-    database: Database,
+    worker: Worker,
     refreshes: Arc<Mutex<Refreshes>>,
 }
 
-/// Where the view's database is.
+/// The thread that has the database, and what it is sent; or a database in memory.
 #[derive(Debug)]
-enum Database {
-    /// It belongs to one thread, to which work is sent.
-    Thread(mpsc::Sender<Job>),
-    /// In memory, for as long as this process lives.
-    Memory(Mutex<Connection>),
+struct Worker {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    memory: Option<Mutex<Connection>>,
+}
+
+impl Worker {
+    fn of(mut connection: Connection) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let thread = std::thread::Builder::new()
+            .name("view".to_owned())
+            .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))?;
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), memory: None })
+    }
+
+    /// Does each job at once, where it is sent from.
+    fn inline(connection: Connection) -> Self {
+        Self { jobs: None, thread: None, memory: Some(Mutex::new(connection)) }
+    }
+
+    fn send(&self, job: Job) -> Option<()> {
+        if let Some(db) = &self.memory {
+            job(&mut db.lock().unwrap_or_else(PoisonError::into_inner));
+            return Some(());
+        }
+        self.jobs.as_ref()?.send(job).ok()
+    }
+}
+
+impl Drop for Worker {
+    /// Waits until the database is closed: closing removes files by name, and whoever opens it anew
+    /// has files of that name.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
 }
 
 /// A note that a record is about to change.
@@ -124,22 +160,16 @@ impl View {
     /// Opens the database; the second part says that it is new and has to be filled.
     pub(crate) async fn open(path: PathBuf) -> Result<(Self, bool)> {
         let opened = tokio::task::spawn_blocking(move || open(&path)).await;
-        let (mut connection, fresh) =
-            opened.map_err(|e| CatalogError::Internal(e.to_string()))??;
-        let (jobs, queue) = mpsc::channel::<Job>();
-        std::thread::Builder::new()
-            .name("view".to_owned())
-            .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))
-            .map_err(|e| CatalogError::Internal(e.to_string()))?;
-        Ok((Self { database: Database::Thread(jobs), refreshes: Arc::default() }, fresh))
+        let (connection, fresh) = opened.map_err(|e| CatalogError::Internal(e.to_string()))??;
+        let worker = Worker::of(connection).map_err(|e| CatalogError::Internal(e.to_string()))?;
+        Ok((Self { worker, refreshes: Arc::default() }, fresh))
     }
 
     /// A new view that is gone with this process.
     pub(crate) fn in_memory() -> Result<Self> {
         let connection = Connection::open_in_memory()?;
         connection.execute_batch(SCHEMA)?;
-        let database = Database::Memory(Mutex::new(connection));
-        Ok(Self { database, refreshes: Arc::default() })
+        Ok(Self { worker: Worker::inline(connection), refreshes: Arc::default() })
     }
 
     /// Runs work on the database, on its thread if it has one.
@@ -149,12 +179,6 @@ impl View {
         F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     {
         let gone = || CatalogError::Internal("the view's thread has ended".to_owned());
-        let jobs = match &self.database {
-            Database::Thread(jobs) => jobs,
-            Database::Memory(db) => {
-                return work(&mut db.lock().unwrap_or_else(PoisonError::into_inner));
-            }
-        };
         let (answer, result) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move |connection| {
             let result = work(connection);
@@ -164,7 +188,7 @@ impl View {
             }
             let _ = answer.send(result);
         });
-        jobs.send(job).map_err(|_| gone())?;
+        self.worker.send(job).ok_or_else(gone)?;
         result.await.map_err(|_| gone())?
     }
 
@@ -224,6 +248,18 @@ impl View {
         .await
     }
 
+    /// Notes that a repository holds a blob, or no longer. A hint, which nobody waits for and a power
+    /// cut may take: whoever finds a blob by it reads the truth.
+    pub(crate) fn note_blob(&self, repository: &str, digest: &str, held: bool) {
+        let (repository, digest) = (repository.to_owned(), digest.to_owned());
+        let job: Job = Box::new(move |db| {
+            // Without a hint a client sends the blob again, and nothing else.
+            let _ = note_blob(db, &repository, &digest, held);
+        });
+        // Without its thread the view answers nothing, and says so to those who ask.
+        let _ = self.worker.send(job);
+    }
+
     /// Notes that the view holds all that the truth does.
     pub(crate) async fn complete(&self) -> Result<()> {
         self.run(|db| Ok(db.pragma_update(None, "user_version", SCHEMA_VERSION)?)).await
@@ -264,6 +300,18 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // An intent must be on the disk before the record is: it is what a power cut leaves to go by.
     connection.pragma_update(None, "synchronous", "full")?;
     Ok(connection)
+}
+
+fn note_blob(db: &Connection, repository: &str, digest: &str, held: bool) -> rusqlite::Result<()> {
+    let sql = match held {
+        true => "INSERT OR IGNORE INTO blobs VALUES (?, ?)",
+        false => "DELETE FROM blobs WHERE digest = ? AND repository = ?",
+    };
+    // A hint is not worth a sync; what comes after it is, so this is put back at once.
+    db.pragma_update(None, "synchronous", "normal")?;
+    let noted = db.prepare_cached(sql)?.execute([digest, repository]);
+    db.pragma_update(None, "synchronous", "full")?;
+    noted.map(drop)
 }
 
 fn apply_tag(

@@ -1,6 +1,5 @@
 //! A checkpoint file on this machine, read without a server.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -10,9 +9,6 @@ use pagevault_archive::{ArchiveError, Checkpoint, Limits, Outer, Streamed, decod
 use sha2::{Digest as _, Sha256};
 
 use crate::{ClientError, Result};
-
-/// Folder of the process images in an archive.
-const IMAGES: &str = "checkpoint/";
 
 /// What a checkpoint file holds.
 #[derive(Debug)]
@@ -32,21 +28,14 @@ pub fn inspect_file(path: &Path) -> Result<LocalCheckpoint> {
     let file = File::open(path).map_err(ClientError::io(format!("opening {}", path.display())))?;
     let (outer, reader) = decode::open(file)?;
     let mut reader = Hashing { reader, hash: Sha256::new() };
-    let checkpoint = read_plain(Streamed(&mut reader), &Limits::default(), |_| {})?;
+    let mut checkpoint = read_plain(Streamed(&mut reader), &Limits::default(), |_| {})?;
     // What the archive's reader has no use for still belongs to the layer.
     io::copy(&mut reader, &mut io::sink()).map_err(ArchiveError::from)?;
     let digest = format!("sha256:{}", hex::encode(reader.hash.finalize()));
     let layer_digest =
         digest.parse().map_err(|e| ClientError::Invalid(format!("digest {digest}: {e}")))?;
-    let report = pagevault_criu::inspect(&images(&checkpoint.kept));
+    let report = pagevault_criu::inspect(&checkpoint.take_images());
     Ok(LocalCheckpoint { outer, checkpoint, layer_digest, report })
-}
-
-fn images(kept: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
-    let image = |(path, bytes): (&String, &Vec<u8>)| {
-        Some((path.strip_prefix(IMAGES)?.to_owned(), bytes.clone()))
-    };
-    kept.iter().filter_map(image).collect()
 }
 
 struct Hashing<R> {

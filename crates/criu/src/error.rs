@@ -126,6 +126,12 @@ pub enum Problem {
         /// Its flags.
         flags: u32,
     },
+    /// Bytes are in the images of an earlier dump.
+    #[error("pages of an earlier dump are needed and not here")]
+    NeedsParent,
+    /// Bytes were left for a page server to bring.
+    #[error("pages were left to a page server and are not here")]
+    LazyMissing,
     /// The pages file is not as long as the pagemap says.
     #[error("has {bytes} bytes, the pagemap says {expected}")]
     PagesSize {

@@ -55,6 +55,6 @@ pub use inventory::{Inventory, InventorySummary, Plugins};
 pub use magic::{ImageKind, identify};
 pub use mm::{AreaKind, Mm, Vma};
 pub use pagemap::{Flags, PageRun, Pagemap};
-pub use pages::{Owner, PAGE_BYTES, PageSpace, Run, page_spaces};
+pub use pages::{Owner, PAGE_BYTES, PageSpace, Run, check_pages, page_spaces};
 pub use pstree::{PstreeEntry, command_paths, read_pstree};
 pub use report::{Area, OpenFile, Process, Report, Socket, TcpConnection, Thread, inspect};

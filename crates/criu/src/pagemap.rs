@@ -147,6 +147,15 @@ impl Pagemap {
         !self.compressed && self.unknown_flags == 0 && self.unknown_fields.is_empty()
     }
 
+    /// Checks that no bytes are elsewhere. `image` is its name, for messages.
+    pub(crate) fn check_complete(&self, image: &str) -> Result<()> {
+        match (self.needs_parent, self.lazy_missing) {
+            (true, _) => Err(CriuError::new(image, Problem::NeedsParent)),
+            (_, true) => Err(CriuError::new(image, Problem::LazyMissing)),
+            _ => Ok(()),
+        }
+    }
+
     /// What a reader or a restore should know about.
     pub(crate) fn remarks(&self) -> Vec<String> {
         let fields = &self.unknown_fields;
@@ -155,8 +164,8 @@ impl Pagemap {
             (self.compressed, "pages are compressed".to_owned()),
             (!fields.is_empty() && !self.compressed, format!("fields {fields:?} are not known")),
             (flags != 0, format!("flags {flags:#x} are not known")),
-            (self.needs_parent, "pages of an earlier dump are needed and not here".to_owned()),
-            (self.lazy_missing, "pages were left to a page server and are not here".to_owned()),
+            (self.needs_parent, Problem::NeedsParent.to_string()),
+            (self.lazy_missing, Problem::LazyMissing.to_string()),
         ];
         remarks.into_iter().filter_map(|(applies, remark)| applies.then_some(remark)).collect()
     }

@@ -61,8 +61,7 @@ impl PageSpace {
         self.runs.last().map_or(0, |run| run.first_page.saturating_add(run.pages))
     }
 
-    /// Checks that a pages file of this size is what the runs describe. It is not if its pages have
-    /// another size or it was cut: such a file is best stored as bytes without a meaning.
+    /// Checks that a pages file of this size is what the runs describe. It is not if it was cut.
     ///
     /// # Errors
     ///
@@ -74,6 +73,25 @@ impl PageSpace {
         }
         Err(CriuError::new(&self.pages_image(), Problem::PagesSize { bytes, expected }))
     }
+}
+
+/// Checks that all pages which the maps name are in the checkpoint: none in the images of an earlier dump, none left to a
+/// page server, none cut off. `bytes` tells the size of a pages file by its name, 0 of one that is not there.
+///
+/// Maps that are not understood in full are no reason to refuse: what they mean is not known.
+///
+/// # Errors
+///
+/// Of the first map of which pages are missing.
+pub fn check_pages(images: &BTreeMap<String, Vec<u8>>, bytes: impl Fn(&str) -> u64) -> Result<()> {
+    let names = images.iter().filter(|(name, _)| owner(name).is_some());
+    for (name, map) in names {
+        if let Ok(map) = Pagemap::read(name, map) {
+            map.check_complete(name)?;
+        }
+    }
+    let (spaces, _) = page_spaces(images);
+    spaces.iter().try_for_each(|space| space.check_against(bytes(&space.pages_image())))
 }
 
 /// Where the pages of each pages file were, by pages id; and what is not told and why.

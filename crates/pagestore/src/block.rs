@@ -10,6 +10,7 @@
 //! changed page, a bitmap of its 64-byte lines; then those lines, XORed with the base. B holds the
 //! pages that are stored whole.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::PAGE;
@@ -37,6 +38,8 @@ pub(crate) enum Op {
     Same { base: u64 },
     /// Differs from pages of the base in some lines; the first is this changed page of the block.
     Changed { base: u64, changed: u32 },
+    /// Equal to literals of another block: of this source of the extent, from this literal on.
+    Shared { source: u32, literal: u32 },
 }
 
 /// A run of pages within a segment.
@@ -56,6 +59,7 @@ pub(crate) struct Counts {
     pub(crate) same: u32,
     pub(crate) changed: u32,
     pub(crate) new: u32,
+    pub(crate) shared: u32,
 }
 
 /// A decoded block.
@@ -94,21 +98,12 @@ impl Base {
     }
 }
 
-/// Encodes the pages of a segment against a base.
-pub(crate) fn encode(pages: &[u8], base: &Base, level: i32) -> Result<Encoded, CodecError> {
-    let mut writer = Writer::default();
-    for (index, page) in pages.chunks_exact(PAGE).enumerate() {
-        writer.page(page, base.of(index));
-    }
-    if let [Run { op: Op::Same { base }, .. }] = writer.runs.as_slice() {
-        return Ok(Encoded::Same { base: *base });
-    }
-    let counts = writer.counts;
-    Ok(Encoded::Block { bytes: writer.finish(level)?, counts })
-}
+/// Where a page is found whole: a source of the extent, and the literal there.
+pub(crate) type Place = (u32, u32);
 
+/// A segment of which it is known what each page becomes, but that is not compressed yet.
 #[derive(Debug, Default)]
-struct Writer {
+pub(crate) struct Draft {
     runs: Vec<Run>,
     counts: Counts,
     bitmaps: Vec<u8>,
@@ -116,8 +111,37 @@ struct Writer {
     literals: Vec<u8>,
 }
 
-impl Writer {
-    fn page(&mut self, page: &[u8], base: Option<(u64, &[u8])>) {
+impl Draft {
+    /// Compares the pages of a segment with a base. Those that would be stored whole are taken from
+    /// `shared` where that has a place for them.
+    pub(crate) fn new(pages: &[u8], base: &Base, shared: &[Option<Place>]) -> Self {
+        let mut draft = Self::default();
+        for (index, page) in pages.chunks_exact(PAGE).enumerate() {
+            draft.page(page, base.of(index), shared.get(index).copied().flatten());
+        }
+        draft
+    }
+
+    /// The runs of pages that are stored whole.
+    pub(crate) fn whole_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| matches!(run.op, Op::New { .. }))
+    }
+
+    /// How many pages are of each kind.
+    pub(crate) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Compresses.
+    pub(crate) fn encode(self, level: i32) -> Result<Encoded, CodecError> {
+        if let [Run { op: Op::Same { base }, .. }] = self.runs.as_slice() {
+            return Ok(Encoded::Same { base: *base });
+        }
+        let counts = self.counts;
+        Ok(Encoded::Block { bytes: self.finish(level)?, counts })
+    }
+
+    fn page(&mut self, page: &[u8], base: Option<(u64, &[u8])>, shared: Option<Place>) {
         match base {
             Some((base, bytes)) if bytes == page => {
                 self.counts.same += 1;
@@ -127,21 +151,25 @@ impl Writer {
                 self.counts.zero += 1;
                 self.push(Op::Zero);
             }
-            Some((base, bytes)) => self.compare(page, base, bytes),
-            None => self.whole(page),
+            Some((base, bytes)) => self.compare(page, base, bytes, shared),
+            None => self.whole(page, shared),
         }
     }
 
-    fn whole(&mut self, page: &[u8]) {
+    fn whole(&mut self, page: &[u8], shared: Option<Place>) {
+        if let Some((source, literal)) = shared {
+            self.counts.shared += 1;
+            return self.push(Op::Shared { source, literal });
+        }
         self.push(Op::New { literal: self.counts.new });
         self.counts.new += 1;
         self.literals.extend_from_slice(page);
     }
 
-    fn compare(&mut self, page: &[u8], base: u64, bytes: &[u8]) {
+    fn compare(&mut self, page: &[u8], base: u64, bytes: &[u8], shared: Option<Place>) {
         let bitmap = changed_lines(page, bytes);
         if bitmap.count_ones() > LINES_MAX {
-            return self.whole(page);
+            return self.whole(page, shared);
         }
         self.push(Op::Changed { base, changed: self.counts.changed });
         self.counts.changed += 1;
@@ -150,6 +178,19 @@ impl Writer {
             let at = line * LINE..(line + 1) * LINE;
             self.lines.extend(page[at.clone()].iter().zip(&bytes[at]).map(|(a, b)| a ^ b));
         }
+    }
+
+    /// Appends a run as it is.
+    fn push_run(&mut self, run: Run) {
+        let counts = &mut self.counts;
+        *match run.op {
+            Op::Zero => &mut counts.zero,
+            Op::New { .. } => &mut counts.new,
+            Op::Same { .. } => &mut counts.same,
+            Op::Changed { .. } => &mut counts.changed,
+            Op::Shared { .. } => &mut counts.shared,
+        } += run.pages;
+        self.runs.push(run);
     }
 
     /// Appends a page, to the run before it where it goes on.
@@ -185,6 +226,9 @@ fn follows(run: &Run, op: Op) -> bool {
     let pages = u64::from(run.pages);
     match (run.op, op) {
         (Op::Zero, Op::Zero) | (Op::New { .. }, Op::New { .. }) => true,
+        (Op::Shared { source: a, literal: x }, Op::Shared { source: b, literal: y }) => {
+            a == b && x + run.pages == y
+        }
         (Op::Same { base: a }, Op::Same { base: b })
         | (Op::Changed { base: a, .. }, Op::Changed { base: b, .. }) => a + pages == b,
         _ => false,
@@ -205,6 +249,9 @@ const ZERO: u64 = 0;
 const NEW: u64 = 1;
 const SAME: u64 = 2;
 const CHANGED: u64 = 3;
+const SHARED: u64 = 4;
+/// Bits of the word of a run that say its kind.
+const KIND_BITS: u32 = 3;
 
 fn write_ops(runs: &[Run], out: &mut Vec<u8>) {
     varint::put(out, runs.len() as u64);
@@ -215,13 +262,30 @@ fn write_ops(runs: &[Run], out: &mut Vec<u8>) {
             Op::New { .. } => (NEW, None),
             Op::Same { base } => (SAME, Some(base)),
             Op::Changed { base, .. } => (CHANGED, Some(base)),
+            Op::Shared { .. } => (SHARED, None),
         };
-        varint::put(out, u64::from(run.pages) << 2 | code);
+        varint::put(out, u64::from(run.pages) << KIND_BITS | code);
+        if let Op::Shared { source, literal } = run.op {
+            varint::put(out, u64::from(source));
+            varint::put(out, u64::from(literal));
+        }
         if let Some(base) = base {
             varint::put_signed(out, base.wrapping_sub(expected).cast_signed());
             expected = base + u64::from(run.pages);
         }
     }
+}
+
+/// Where the literals of a stored block are in it, and how many pages they are.
+pub(crate) fn literal_frame(stored: &[u8]) -> Option<(Range<usize>, u32)> {
+    let number = |at: usize| {
+        let bytes = stored.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(bytes) as usize)
+    };
+    let start = HEADER.checked_add(number(4)?)?;
+    let frame = start..start.checked_add(number(12)?)?;
+    let pages = (number(8)? / PAGE) as u32;
+    (frame.end == stored.len()).then_some((frame, pages))
 }
 
 impl Block {
@@ -274,6 +338,7 @@ impl Block {
                 Op::Changed { base, changed } => {
                     Op::Changed { base: base + u64::from(skip), changed: changed + skip }
                 }
+                Op::Shared { source, literal } => Op::Shared { source, literal: literal + skip },
             };
             Run { page, pages: (run.page + run.pages).min(end) - page, op }
         })
@@ -291,6 +356,53 @@ impl Block {
     pub(crate) fn literals(&self, literal: u32, pages: u32) -> &[u8] {
         let at = literal as usize * PAGE;
         &self.literals[at..at + pages as usize * PAGE]
+    }
+
+    /// A block of nothing but literals: what a source is read for.
+    pub(crate) fn of_literals(literals: Buffer) -> Self {
+        Self { runs: Vec::new(), a: Buffer::default(), bitmaps: 0..0, lines: Vec::new(), literals }
+    }
+
+    /// Number of its literal pages.
+    pub(crate) fn literal_count(&self) -> u32 {
+        (self.literals.len() / PAGE) as u32
+    }
+
+    /// The sources that its runs name.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = u32> {
+        self.runs.iter().filter_map(|run| match run.op {
+            Op::Shared { source, .. } => Some(source),
+            _ => None,
+        })
+    }
+
+    /// The same pages, with those of some sources as literals of its own.
+    pub(crate) fn unshare(&self, sources: &HashMap<u32, Self>) -> Option<Draft> {
+        let mut draft = Draft {
+            bitmaps: self.a.get(self.bitmaps.clone())?.to_vec(),
+            lines: self.a.get(self.bitmaps.end..)?.to_vec(),
+            ..Draft::default()
+        };
+        for &run in &self.runs {
+            let (whole, literal) = match run.op {
+                Op::New { literal } => (Some(self), literal),
+                Op::Shared { source, literal } => (sources.get(&source), literal),
+                _ => (None, 0),
+            };
+            if let Some(block) = whole {
+                let bytes = block.find_literals(literal, run.pages)?;
+                bytes.chunks_exact(PAGE).for_each(|page| draft.whole(page, None));
+            } else {
+                draft.push_run(run);
+            }
+        }
+        Some(draft)
+    }
+
+    /// Literal pages, if there are so many.
+    pub(crate) fn find_literals(&self, literal: u32, pages: u32) -> Option<&[u8]> {
+        let end = literal.checked_add(pages).filter(|&end| end <= self.literal_count())?;
+        self.literals.get(literal as usize * PAGE..end as usize * PAGE)
     }
 
     /// XORs the lines of a changed page into a copy of its base.
@@ -325,7 +437,7 @@ fn read_ops(
     let (mut page, mut literal, mut changed, mut expected) = (0u32, 0u32, 0u32, 0u64);
     for _ in 0..count {
         let word = varint::get(input)?;
-        let run_pages = u32::try_from(word >> 2).map_err(|_| CodecError::Malformed)?;
+        let run_pages = u32::try_from(word >> KIND_BITS).map_err(|_| CodecError::Malformed)?;
         if run_pages == 0 || u64::from(page) + u64::from(run_pages) > pages as u64 {
             return Err(CodecError::Malformed);
         }
@@ -334,11 +446,13 @@ fn read_ops(
             expected = base.checked_add(u64::from(run_pages)).ok_or(CodecError::Malformed)?;
             Ok(base)
         };
-        let op = match word & 3 {
+        let op = match word & ((1 << KIND_BITS) - 1) {
             ZERO => Op::Zero,
             NEW => Op::New { literal },
             SAME => Op::Same { base: base()? },
-            _ => Op::Changed { base: base()?, changed },
+            CHANGED => Op::Changed { base: base()?, changed },
+            SHARED => read_shared(input, run_pages)?,
+            _ => return Err(CodecError::Malformed),
         };
         match op {
             Op::New { .. } => literal += run_pages,
@@ -354,11 +468,23 @@ fn read_ops(
     Ok((runs, changed as usize))
 }
 
+fn read_shared(input: &mut &[u8], pages: u32) -> Result<Op, CodecError> {
+    let mut number = || u32::try_from(varint::get(input)?).map_err(|_| CodecError::Malformed);
+    let (source, literal) = (number()?, number()?);
+    // So that cutting a run cannot overflow.
+    literal.checked_add(pages).ok_or(CodecError::Malformed)?;
+    Ok(Op::Shared { source, literal })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn encode(pages: &[u8], base: &Base, level: i32) -> Result<Encoded, CodecError> {
+        Draft::new(pages, base, &[]).encode(level)
+    }
 
     fn page(fill: u8) -> Vec<u8> {
         (0..PAGE).map(|i| (i as u8).wrapping_mul(7) ^ fill).collect()
@@ -374,6 +500,7 @@ mod tests {
                 match run.op {
                     Op::Zero => {}
                     Op::New { literal } => target.copy_from_slice(block.literals(literal + i, 1)),
+                    Op::Shared { .. } => panic!("nothing was shared"),
                     Op::Same { base: b } | Op::Changed { base: b, .. } => {
                         let from = (b as usize + i as usize) * PAGE;
                         target.copy_from_slice(&base[from..from + PAGE]);
@@ -399,7 +526,7 @@ mod tests {
             bytes: [page(1), page(2), page(3), vec![0; PAGE], page(4)].concat().into(),
         };
         let Encoded::Block { bytes, counts } = encode(&pages, &base, 3).unwrap() else { panic!() };
-        assert_eq!(counts, Counts { zero: 1, same: 2, changed: 1, new: 1 });
+        assert_eq!(counts, Counts { zero: 1, same: 2, changed: 1, new: 1, shared: 0 });
         let block = Block::decode(&bytes, 5).unwrap();
         assert_eq!(rebuild(&block, &base_bytes, 5), pages);
         assert!(bytes.len() < 2 * PAGE);
@@ -429,7 +556,7 @@ mod tests {
         // Three bytes of operations are stored as they are: two runs, 1 zero page, 1 new page.
         assert_eq!(&bytes[..8], &[3, 0, 0, 0, 3, 0, 0, 0]);
         assert_eq!(&bytes[8..12], &4096u32.to_le_bytes());
-        assert_eq!(&bytes[16..19], &[2, 1 << 2, 1 << 2 | 1]);
+        assert_eq!(&bytes[16..19], &[2, 1 << 3, 1 << 3 | 1]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use thiserror::Error;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use zstd::bulk::{Compressor, Decompressor};
 
 use crate::buffer::Buffer;
@@ -31,6 +31,30 @@ thread_local! {
 /// The checksum of stored and of decoded bytes.
 pub(crate) fn checksum(bytes: &[u8]) -> u64 {
     xxh3_64(bytes)
+}
+
+/// The same, of bytes that come piece by piece.
+#[derive(Clone, Default)]
+pub struct Checksum(Xxh3);
+
+impl Checksum {
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The checksum of all bytes since the last one.
+    pub fn take(&mut self) -> u64 {
+        let checksum = self.0.digest();
+        self.0.reset();
+        checksum
+    }
+}
+
+impl std::fmt::Debug for Checksum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Checksum").field(&self.0.digest()).finish()
+    }
 }
 
 /// Appends `raw` to `out`, as a zstd frame if that is smaller, and returns how many bytes it took.

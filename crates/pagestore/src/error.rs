@@ -23,6 +23,9 @@ pub enum PageStoreError {
     /// The recipe was removed while its writer worked: start again.
     #[error("this ingest was given up on by a collector")]
     Lost,
+    /// What was asked for makes no sense for this recipe.
+    #[error("{0}")]
+    Unsuited(String),
     /// The source of an ingest cannot be read.
     #[error("reading what is to be stored: {0}")]
     Source(#[source] std::io::Error),

@@ -15,6 +15,7 @@
     reason = "numbers within a segment fit 32 bits, and usize is 64 bits wide (asserted below)"
 )]
 
+mod ahead;
 mod block;
 mod buffer;
 mod cache;
@@ -27,22 +28,27 @@ pub mod names;
 mod policy;
 mod read;
 mod recipe;
+mod replace;
+mod share;
 mod source;
 mod store;
 mod varint;
+mod verify;
 mod work;
 mod write;
 
-pub use codec::CodecError;
+pub use codec::{Checksum, CodecError};
 pub use collect::{
-    Buried, CollectOptions, CollectStats, DataFacts, Hold, Names, Phase, Progress, RecipeFacts,
-    Roots, RootsError, Standing, Survey, Tally, Watch,
+    Buried, CollectOptions, CollectProgress, CollectStats, DataFacts, Hold, Names, Phase,
+    RecipeFacts, Roots, RootsError, Standing, Survey, Tally, Watch,
 };
 pub use error::PageStoreError;
 pub use read::LayerReader;
 pub use recipe::{AddressRun, Space};
+pub use share::{IndexStats, Loaded, ObjectUse, Repacked};
 pub use source::Source;
 pub use store::{PageStore, PageStoreOptions, RecipeId};
+pub use verify::{Damage, Progress, Verified};
 pub use work::Workers;
 pub use write::{Committed, LayerWriter, PageCounts, Part, PartKind, WriteStats};
 

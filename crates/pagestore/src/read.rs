@@ -6,16 +6,17 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
-
+use futures_util::stream::{BoxStream, TryStreamExt};
 use pagevault_objects::Key;
 use tokio::sync::OnceCell;
 
+use crate::ahead::{self, Budget};
 use crate::block::{Block, Op, SEGMENT_PAGES};
 use crate::buffer::Buffer;
 use crate::cache::BlockCache;
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment};
+use crate::share::{self, SharedWant};
 use crate::store::{PageStore, data_key};
 use crate::{PAGE, Result, codec};
 
@@ -37,6 +38,7 @@ struct Inner {
     levels: Vec<Level>,
     cache: BlockCache,
     window: usize,
+    budget: Budget,
 }
 
 #[derive(Debug)]
@@ -71,7 +73,8 @@ impl LayerReader {
         // and what it decodes to, at once), the rest for blocks that neighbours share.
         let mut left = window_bytes as u64 / 4;
         let level = |recipe: Arc<Recipe>| {
-            let fits = recipe.stored_bytes <= WHOLE_MAX.min(left);
+            // A file as it was pushed is read in order; a range of it must cost no more than itself.
+            let fits = recipe.stored_bytes <= WHOLE_MAX.min(left) && !is_file(&recipe);
             left -= if fits { recipe.stored_bytes } else { 0 };
             Level { recipe, whole: fits.then(OnceCell::new) }
         };
@@ -79,12 +82,27 @@ impl LayerReader {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let window = (window_bytes / (4 * crate::SEGMENT_MAX as usize)).clamp(1, 2 * cores + 2);
         let cache = BlockCache::new(window_bytes / 4);
-        Self { inner: Arc::new(Inner { store, levels, cache, window }) }
+        let budget = store.budget.clone();
+        Self { inner: Arc::new(Inner { store, levels, cache, window, budget }) }
     }
 
     /// Bytes of the layer.
     pub fn bytes(&self) -> u64 {
         self.inner.levels.first().map_or(0, |level| level.recipe.bytes)
+    }
+
+    /// Recipes that it is read through.
+    #[cfg(test)]
+    pub(crate) fn levels(&self) -> usize {
+        self.inner.levels.len()
+    }
+
+    /// Whether it is stored as it was pushed.
+    pub fn is_plain(&self) -> bool {
+        let raw = |segment: &Segment| segment.encoding == Encoding::Raw as i32;
+        self.recipe().is_some_and(|recipe| {
+            recipe.extents.iter().all(|e| e.space.is_none() && e.segments.iter().all(raw))
+        })
     }
 
     pub(crate) fn recipe(&self) -> Option<&Recipe> {
@@ -96,18 +114,14 @@ impl LayerReader {
     pub fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
         let end = range.end.min(self.bytes());
         let segments = SegmentsOf { inner: Arc::clone(&self.inner), offset: range.start, end };
-        let window = self.inner.window;
         let inner = Arc::clone(&self.inner);
-        stream::iter(segments)
-            .map(move |(extent, segment, cut)| {
-                let inner = Arc::clone(&inner);
-                // Spawned, so that segments are decoded while the reader is busy elsewhere.
-                let workers = inner.store.options.workers;
-                let task = workers.spawn(async move { inner.segment(extent, segment).await });
-                async move { Ok(task.await?.slice(cut)) }
-            })
-            .buffered(window)
-            .boxed()
+        let decode = move |(extent, segment)| {
+            let inner = Arc::clone(&inner);
+            // Spawned, so that segments are decoded while the reader is busy elsewhere.
+            let workers = inner.store.options.workers;
+            workers.spawn(async move { inner.segment(extent, segment).await })
+        };
+        ahead::stream(segments, decode, self.inner.budget.clone(), self.inner.window)
     }
 
     /// Reads a range of a small layer into memory.
@@ -140,7 +154,7 @@ struct SegmentsOf {
 }
 
 impl Iterator for SegmentsOf {
-    type Item = (usize, usize, Range<usize>);
+    type Item = ((usize, usize), Range<usize>);
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.offset >= self.end {
@@ -153,7 +167,7 @@ impl Iterator for SegmentsOf {
         let within = |offset: u64| usize::try_from(offset - start).ok();
         let cut = within(self.offset)?..within(stop)?;
         self.offset = stop;
-        Some((extent, segment, cut))
+        Some(((extent, segment), cut))
     }
 }
 
@@ -163,6 +177,13 @@ impl Inner {
         let level = self.levels.first().ok_or_else(|| PageStoreError::damaged("no recipe"))?;
         let segment = *find(&level.recipe, extent, number)?;
         let bytes = match Encoding::try_from(segment.encoding) {
+            // Checked as stored, which is the same.
+            Ok(Encoding::Raw)
+                if (segment.stored, segment.stored_checksum)
+                    == (segment.bytes, segment.checksum) =>
+            {
+                return self.stored(level, &segment).await;
+            }
             Ok(Encoding::Raw) => self.stored(level, &segment).await?,
             Ok(Encoding::Zero) => Bytes::from_static(&ZEROS[..segment.bytes as usize]),
             Ok(Encoding::Zstd) => {
@@ -235,6 +256,7 @@ impl Inner {
         patches: &mut Vec<Patch>,
     ) -> Result<Vec<Want>> {
         let mut below = Vec::new();
+        let mut shared = Vec::new();
         for (number, parts) in by_segment(wants) {
             let segment = *find(&self.levels[level].recipe, extent, number)?;
             match Encoding::try_from(segment.encoding) {
@@ -247,12 +269,14 @@ impl Inner {
                 Ok(Encoding::Pages) => {
                     let block = self.block(level, extent, number, segment).await?;
                     for want in parts {
-                        take(&block, want, out, &mut below, patches)?;
+                        take(&block, want, out, &mut below, &mut shared, patches)?;
                     }
                 }
                 _ => self.plain_pages(level, &segment, number, &parts, out).await?,
             }
         }
+        let (recipe, place) = (&self.levels[level].recipe, (level, extent));
+        share::fill(&self.store, recipe, place, &self.cache, shared, out).await?;
         Ok(below)
     }
 
@@ -341,6 +365,7 @@ fn take(
     want: Want,
     out: &mut [u8],
     below: &mut Vec<Want>,
+    shared: &mut Vec<SharedWant>,
     patches: &mut Vec<Patch>,
 ) -> Result<()> {
     let first = (want.page % SEGMENT_PAGES as u64) as u32;
@@ -354,6 +379,9 @@ fn take(
             Op::New { literal } => {
                 let bytes = block.literals(literal, run.pages);
                 out[slot * PAGE..slot * PAGE + bytes.len()].copy_from_slice(bytes);
+            }
+            Op::Shared { source, literal } => {
+                shared.push(SharedWant { source, literal, pages: run.pages, slot });
             }
             Op::Same { base } => {
                 push_want(below, Want { page: base, pages: u64::from(run.pages), slot });
@@ -405,6 +433,12 @@ fn by_segment(wants: &[Want]) -> BTreeMap<usize, Vec<Want>> {
         }
     }
     groups
+}
+
+/// Whether a layer is one file, stored as it was pushed.
+fn is_file(recipe: &Recipe) -> bool {
+    let mut segments = recipe.extents.iter().flat_map(|extent| &extent.segments);
+    segments.all(|segment| segment.encoding == Encoding::Raw as i32)
 }
 
 fn find(recipe: &Recipe, extent: usize, segment: usize) -> Result<&Segment> {

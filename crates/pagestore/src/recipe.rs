@@ -58,6 +58,10 @@ pub(crate) struct Recipe {
     /// Domain within which stored pages may be shared.
     #[prost(string, tag = "11")]
     pub domain: String,
+    /// Recipes that are to be kept beside the next one: another is about to take this one's place,
+    /// and stands on them. The objects that it needs are in `objects` already.
+    #[prost(string, repeated, tag = "12")]
+    pub also: Vec<String>,
 }
 
 /// State of a recipe.
@@ -88,6 +92,32 @@ pub(crate) struct Extent {
     /// The extent of the next recipe of the chain that page numbers of this one's segments mean.
     #[prost(uint32, tag = "5")]
     pub base_extent: u32,
+    /// Literals of other blocks that this extent's blocks name by number.
+    #[prost(message, repeated, tag = "6")]
+    pub sources: Vec<Frame>,
+}
+
+/// Where whole pages are stored together: the literals of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub(crate) struct Frame {
+    /// Number of its object.
+    #[prost(uint32, tag = "1")]
+    pub object: u32,
+    /// Where it is in the object.
+    #[prost(uint64, tag = "2")]
+    pub at: u64,
+    /// Bytes that it takes there: a zstd frame, or the pages as they are.
+    #[prost(uint32, tag = "3")]
+    pub stored: u32,
+    /// Checksum of those (XXH3, 64 bits).
+    #[prost(fixed64, tag = "4")]
+    pub checksum: u64,
+    /// Pages in it. A source of no pages is one that nothing names any more.
+    #[prost(uint32, tag = "5")]
+    pub pages: u32,
+    /// Pages of it that the extent uses, as a measure of what is lost with it.
+    #[prost(uint32, tag = "6")]
+    pub used: u32,
 }
 
 /// Whose memory a pages file holds, and at which addresses.
@@ -243,6 +273,9 @@ impl Extent {
     }
 
     fn check(&self, objects: usize, has_base: bool) -> Result<(), &'static str> {
+        if !self.sources.iter().all(|source| source.fits(objects)) {
+            return Err("a source does not fit");
+        }
         let mut left = self.bytes;
         let grain = self.grain();
         for segment in &self.segments {
@@ -264,6 +297,20 @@ impl Extent {
             }
         }
         if left == 0 { Ok(()) } else { Err("segments do not tile their extent") }
+    }
+}
+
+impl Frame {
+    fn fits(&self, objects: usize) -> bool {
+        let (bytes, most) = (self.pages as usize * PAGE, crate::SEGMENT_MAX as usize);
+        self.pages == 0
+            || (self.object as usize) < objects && bytes <= most && self.stored as usize <= bytes
+    }
+
+    /// What its used pages take, as if they were stored by themselves.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let used = u64::from(self.used.min(self.pages));
+        u64::from(self.stored) * used / u64::from(self.pages.max(1))
     }
 }
 

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 use pagevault_objects::{ErrorKind, Key, ObjectStore, Precondition, Version};
 
+use crate::ahead::Budget;
 use crate::collect::Holds;
 use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
+use crate::share::Sharing;
 use crate::work::Workers;
 use crate::{Result, policy};
 
@@ -27,6 +29,8 @@ pub struct PageStoreOptions {
     pub level: i32,
     /// Where its work runs.
     pub workers: Workers,
+    /// Whether new pages are looked for among those that other lineages of the domain stored.
+    pub share: bool,
     /// No other process writes to the store: what no writer of this one is at work on is finished
     /// or abandoned.
     pub exclusive: bool,
@@ -34,7 +38,13 @@ pub struct PageStoreOptions {
 
 impl Default for PageStoreOptions {
     fn default() -> Self {
-        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool, exclusive: false }
+        Self {
+            window_bytes: 64 << 20,
+            level: 3,
+            workers: Workers::Pool,
+            share: true,
+            exclusive: false,
+        }
     }
 }
 
@@ -53,13 +63,18 @@ pub(crate) struct Base {
 pub struct PageStore {
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) options: PageStoreOptions,
+    pub(crate) budget: Budget,
+    pub(crate) sharing: Arc<Sharing>,
     pub(crate) holds: Holds,
 }
 
 impl PageStore {
     /// A page store over that object store.
     pub fn new(objects: Arc<dyn ObjectStore>, options: PageStoreOptions) -> Self {
-        Self { objects, options, holds: Holds::default() }
+        // A segment under way is a block and what it decodes to.
+        let budget = Budget::new(options.window_bytes / (2 * crate::SEGMENT_MAX as usize));
+        let (holds, sharing) = (Holds::default(), Arc::default());
+        Self { objects, options, holds, budget, sharing }
     }
 
     /// Opens a committed layer for reading.
@@ -78,7 +93,7 @@ impl PageStore {
         Ok(Some(Base { reader: self.reader(chain), names, generation }))
     }
 
-    fn reader(&self, chain: Vec<(RecipeId, Arc<Recipe>)>) -> LayerReader {
+    pub(crate) fn reader(&self, chain: Vec<(RecipeId, Arc<Recipe>)>) -> LayerReader {
         let recipes = chain.into_iter().map(|(_, recipe)| recipe).collect();
         LayerReader::new(self.clone(), recipes)
     }
@@ -88,7 +103,7 @@ impl PageStore {
     /// Each recipe names the one under it; the rest of its `chain` is what that one's was when it
     /// was written, so that all can be asked for at once. Where one of them has been written anew
     /// since, what it says itself counts.
-    async fn chain(&self, id: &RecipeId) -> Result<Vec<(RecipeId, Arc<Recipe>)>> {
+    pub(crate) async fn chain(&self, id: &RecipeId) -> Result<Vec<(RecipeId, Arc<Recipe>)>> {
         let first = id;
         let recipe = Arc::new(self.recipe(first).await?.0);
         let expected = try_join_all(recipe.chain.iter().map(|below| async {
@@ -140,10 +155,10 @@ impl PageStore {
         Ok((recipe, object.version))
     }
 
-    /// Bytes of all recipes and data objects.
+    /// Bytes of all recipes and data objects, and of the stored index.
     pub async fn stored_bytes(&self) -> Result<u64> {
         let mut sum = 0u64;
-        for prefix in ["data/", "recipes/"] {
+        for prefix in ["data/", "recipes/", "hooks/"] {
             let mut after = None;
             loop {
                 let page = self.objects.list(prefix, after.as_ref(), 1000).await?;

@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::task::JoinHandle;
 
 use crate::Result;
 use crate::error::PageStoreError;
@@ -30,7 +31,8 @@ impl Workers {
         }
     }
 
-    /// Begins a task, which goes on while its caller is busy elsewhere.
+    /// Begins a task, which goes on while its caller is busy elsewhere, and ends when what is returned
+    /// is dropped.
     pub(crate) fn spawn<T, F>(self, task: F) -> BoxFuture<'static, Result<T>>
     where
         T: Send + 'static,
@@ -38,11 +40,20 @@ impl Workers {
     {
         match self {
             Self::Pool => {
-                let task = tokio::spawn(task);
-                async move { task.await.map_err(cut_short)? }.boxed()
+                let mut task = UnderWay(tokio::spawn(task));
+                async move { (&mut task.0).await.map_err(cut_short)? }.boxed()
             }
             Self::Inline => task.boxed(),
         }
+    }
+}
+
+/// A task that nobody needs without whoever waits for it.
+struct UnderWay<T>(JoinHandle<Result<T>>);
+
+impl<T> Drop for UnderWay<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

@@ -6,15 +6,13 @@ use std::sync::Arc;
 
 use pagevault_api::Digest;
 use pagevault_catalog::{BlobLocation, BlobRecord};
-use sha2::{Digest as _, Sha512};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::{Folder, spool_error};
-use crate::hashing::StreamHash;
+use crate::hashing::{DigestAlgorithm, StreamHash};
 use crate::receive::receive;
 use crate::session::{End, Held, Purpose};
-use crate::work::Work;
-use crate::{Blob, Body, Registry, Result, blocking, catalog_error, names, store_error};
+use crate::{Body, Registry, Result, blocking, catalog_error, names, store_error};
 
 /// Times that a blob is stored before its upload is given up.
 const TRIES: u32 = 5;
@@ -23,11 +21,16 @@ const TRIES: u32 = 5;
 const INLINE_MAX: u64 = 64 << 10;
 
 impl Registry {
-    /// Opens an upload of a blob and returns its identifier.
-    pub async fn start_blob_upload(&self, repository: &str) -> Result<String> {
+    /// Opens an upload of a blob and returns its identifier. The blob may be named by another
+    /// algorithm in the end; then it is read twice.
+    pub async fn start_blob_upload(
+        &self,
+        repository: &str,
+        algorithm: DigestAlgorithm,
+    ) -> Result<String> {
         names::check(repository)?;
         self.room.check(0)?;
-        let purpose = Purpose::Blob { repository: repository.to_owned() };
+        let purpose = Purpose::Blob { repository: repository.to_owned(), algorithm };
         self.spool.create(purpose, None).await
     }
 
@@ -36,13 +39,14 @@ impl Registry {
         Ok(self.spool.hold(id).await?.blob(repository)?.offset)
     }
 
-    /// Appends to an upload, at `offset` if given (else at its end), and returns its new size.
-    /// What arrived before a broken connection stays.
+    /// Appends to an upload, at `offset` if given (else at its end), and returns its new size. With
+    /// `algorithm`, that of the digest is known by now. What arrived before a broken connection stays.
     pub async fn append_blob(
         &self,
         repository: &str,
         id: &str,
         offset: Option<u64>,
+        algorithm: Option<DigestAlgorithm>,
         body: Body,
     ) -> Result<u64> {
         let mut held = self.spool.hold(id).await?;
@@ -50,6 +54,9 @@ impl Registry {
         if offset.is_some_and(|offset| offset != work.offset) {
             let message = format!("the upload holds {} bytes: go on there", work.offset);
             return Err(RegistryError::new(Kind::Offset(work.offset), message));
+        }
+        if let Some(algorithm) = algorithm {
+            work.hash_by(algorithm);
         }
         Box::pin(receive(work, body, &self.room, None)).await
     }
@@ -60,31 +67,30 @@ impl Registry {
         repository: &str,
         id: &str,
         digest: &Digest,
-    ) -> Result<Blob> {
+    ) -> Result<()> {
         let mut held = self.spool.hold(id).await?;
         if held.was_stored_as(repository, digest) {
-            return self.blob(repository, digest).await;
+            // It may have been removed since: then this is an error, as it was stored, but is gone.
+            return self.blob_bytes(repository, digest).await.map(drop);
         }
         let work = held.blob(repository)?;
+        work.hash_by(algorithm_of(digest)?);
         let hash = work.take_hash().await?;
-        let found = actual_digest(work, &hash, digest).await?;
+        let found = hash.digest()?;
         if found != *digest {
             work.hash = Some(hash);
             let message = format!("the content has digest {found}, not {digest}");
             return Err(RegistryError::new(Kind::DigestMismatch, message));
         }
-        let record = match self.store_blob(&mut held, hash, repository, digest).await {
-            Ok(record) => record,
-            Err(error) => {
-                if held.work().is_none() {
-                    self.spool.end(held, End::Cancelled).await;
-                }
-                return Err(error);
+        if let Err(error) = self.store_blob(&mut held, hash, repository, digest).await {
+            if held.work().is_none() {
+                self.spool.end(held, End::Cancelled).await;
             }
-        };
+            return Err(error);
+        }
         let end = End::Stored { repository: repository.to_owned(), digest: digest.clone() };
         self.spool.end(held, end).await;
-        self.open_blob(digest, record).await
+        Ok(())
     }
 
     /// Forgets an upload.
@@ -95,7 +101,9 @@ impl Registry {
         Ok(())
     }
 
-    /// Makes a blob of another repository known in this one; false if it is not there.
+    /// Makes a blob of another repository known in this one; false if it is not there. Without
+    /// `from`, a blob of any repository will do: whoever may push here may read everywhere, as long as
+    /// there is no access control.
     pub async fn mount_blob(
         &self,
         repository: &str,
@@ -103,8 +111,13 @@ impl Registry {
         from: Option<&str>,
     ) -> Result<bool> {
         names::check(repository)?;
-        let Some(from) = from.filter(|from| names::check(from).is_ok()) else { return Ok(false) };
-        self.publisher().mount(repository, digest, from).await
+        let found = match from {
+            Some(from) if names::check(from).is_err() => return Ok(false),
+            Some(from) => self.catalog.find_blob(from, digest).await,
+            None => self.catalog.find_blob_anywhere(digest).await,
+        };
+        let Some(record) = found.map_err(catalog_error)? else { return Ok(false) };
+        self.publisher().mount(repository, digest, record).await
     }
 
     /// Removes a blob from a repository, with what was promised of it.
@@ -211,31 +224,10 @@ fn read_whole(file: &std::fs::File, bytes: u64) -> Result<Vec<u8>> {
     Ok(whole)
 }
 
-/// The digest of what has arrived, by the algorithm of the digest that is claimed.
-async fn actual_digest(work: &Work, hash: &StreamHash, claimed: &Digest) -> Result<Digest> {
-    match claimed.algorithm().as_ref() {
-        "sha256" => crate::sha256_digest(&hash.sha256()),
-        "sha512" => {
-            let (file, bytes) = (Arc::clone(&work.file), work.offset);
-            let hex = blocking(move || sha512(&file, bytes)).await?;
-            crate::parse_digest(&format!("sha512:{hex}"))
-        }
-        other => Err(RegistryError::new(
-            Kind::Invalid,
-            format!("digests are sha256 or sha512 here, not {other}"),
-        )),
-    }
-}
-
-fn sha512(file: &std::fs::File, bytes: u64) -> Result<String> {
-    use std::os::unix::fs::FileExt;
-    let (mut hash, mut at, mut buf) = (Sha512::new(), 0, vec![0; 1 << 20]);
-    while at < bytes {
-        let len = usize::try_from(bytes - at).unwrap_or(buf.len()).min(buf.len());
-        let read = file.read_exact_at(&mut buf[..len], at);
-        read.map_err(|e| spool_error("reading an upload", e))?;
-        hash.update(&buf[..len]);
-        at += len as u64;
-    }
-    Ok(hex::encode(hash.finalize()))
+/// The algorithm of a digest; one that is not known here is refused.
+pub(crate) fn algorithm_of(digest: &Digest) -> Result<DigestAlgorithm> {
+    DigestAlgorithm::of(digest).ok_or_else(|| {
+        let message = format!("digests are sha256 or sha512 here, not {}", digest.algorithm());
+        RegistryError::new(Kind::Invalid, message)
+    })
 }

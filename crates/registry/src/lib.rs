@@ -9,12 +9,14 @@ mod growing;
 mod hashing;
 mod history;
 mod ingest;
+mod landed;
 mod manifests;
 mod names;
 mod native;
 mod publish;
 mod pull;
 mod receive;
+mod referrers;
 mod room;
 mod session;
 mod spool;
@@ -29,12 +31,16 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
 use pagevault_archive::ArchiveError;
+use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
 use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectStore};
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
 
 pub use error::{RegistryError, RegistryErrorKind};
+pub use hashing::DigestAlgorithm;
+pub use pagevault_pagestore::IndexStats;
 pub use pull::Blob;
+pub use referrers::Referrers;
 
 use RegistryErrorKind as Kind;
 
@@ -79,6 +85,8 @@ pub struct ManifestPut {
     pub subject: Option<Digest>,
     /// Tags that now point to it.
     pub tags: Vec<String>,
+    /// Blobs that it names and that the repository does not hold.
+    pub missing: usize,
 }
 
 /// The registry. Cheap to share; all methods may be called at once.
@@ -89,6 +97,7 @@ pub struct Registry {
     catalog: Arc<Catalog>,
     spool: spool::Spool,
     turns: ingest::Turns,
+    landed: landed::Queue,
     runs: collect::Runs,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
@@ -114,18 +123,32 @@ impl Registry {
         let spool = blocking(move || {
             spool::Spool::open(spool).map_err(|e| folder::spool_error("opening the spool", e))
         });
+        let (landed, waiting) = landed::Queue::new();
         let registry = Arc::new(Self {
             room: room::Room::of(disk, config.reserve_bytes),
             pages: PageStore::new(objects, options),
             catalog: Arc::new(catalog.map_err(catalog_error)?),
             spool: spool.await?,
             turns: ingest::Turns::default(),
+            landed,
             runs: collect::Runs::default(),
             opened_at,
         });
         registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
+        tokio::spawn(landed::work(Arc::downgrade(&registry), waiting));
+        tokio::spawn(load_index(registry.pages.clone()));
         Ok(registry)
+    }
+
+    /// What the index of pages that may be shared takes.
+    pub fn index_stats(&self) -> IndexStats {
+        self.pages.index_stats()
+    }
+
+    /// Bytes that may still be written before the reserve is touched.
+    pub fn space_left(&self) -> Result<u64> {
+        self.room.left()
     }
 
     /// Ends background work; requests under way get so long to end. Uploads stay resumable.
@@ -140,6 +163,22 @@ impl Registry {
 
     fn publisher(&self) -> publish::Publisher {
         publish::Publisher { pages: self.pages.clone(), catalog: Arc::clone(&self.catalog) }
+    }
+}
+
+/// Brings the index of shared pages into memory; made anew if what is stored of it is damaged.
+/// Checkpoints are taken in meanwhile: they find less to share.
+async fn load_index(pages: PageStore) {
+    let loaded = match pages.load_index().await {
+        Ok(loaded) if loaded.damaged > 0 => pages.rebuild_index().await,
+        loaded => loaded,
+    };
+    match loaded {
+        Ok(loaded) => {
+            let (stats, objects) = (pages.index_stats(), loaded.objects);
+            tracing::debug!(objects, entries = stats.entries, "the index of pages is loaded");
+        }
+        Err(error) => tracing::warn!(%error, "the index of pages is not loaded: less is shared"),
     }
 }
 
@@ -172,6 +211,10 @@ fn parse_digest(text: &str) -> Result<Digest> {
 
 fn sha256_digest(hex: &str) -> Result<Digest> {
     parse_digest(&format!("sha256:{hex}"))
+}
+
+fn build_error(error: BuildError) -> RegistryError {
+    RegistryError::new(Kind::Internal, error.to_string()).caused_by(error)
 }
 
 fn archive_error(error: ArchiveError) -> RegistryError {

@@ -1,28 +1,34 @@
 //! Manifests over OCI: pull, push, delete, lists.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_api::media_types::{DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
 use pagevault_api::reference::Selector;
 use pagevault_catalog::NewManifest;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
+use crate::blobs::algorithm_of;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::landed;
 use crate::publish::Blobs;
-use crate::{Manifest, ManifestPut, Registry, Result, catalog_error, names};
+use crate::{Manifest, ManifestPut, Registry, Result, build_error, catalog_error, names};
 
 /// What is read of any manifest: image, index or artifact, OCI's or Docker's.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct AnyManifest {
+    schema_version: Option<u64>,
     media_type: Option<String>,
     artifact_type: Option<String>,
     config: Option<Named>,
     layers: Vec<Named>,
     manifests: Vec<Named>,
     subject: Option<Named>,
+    /// What is no map of texts is not looked at.
+    #[serde(deserialize_with = "texts")]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -33,6 +39,11 @@ struct Named {
     digest: Digest,
     #[serde(default)]
     urls: Vec<String>,
+}
+
+fn texts<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let value = serde_json::Value::deserialize(from)?;
+    Ok(BTreeMap::deserialize(value).unwrap_or_default())
 }
 
 impl Named {
@@ -78,39 +89,6 @@ impl Registry {
         self.catalog.repositories(after, limit).await.map_err(catalog_error)
     }
 
-    /// The index of manifests whose subject is `subject`: an OCI image index, ready to send.
-    pub async fn referrers(
-        &self,
-        repository: &str,
-        subject: &Digest,
-        artifact_type: Option<&str>,
-    ) -> Result<Bytes> {
-        names::check(repository)?;
-        let mut found = self.catalog.referrers(repository, subject).await.map_err(catalog_error)?;
-        found.retain(|r| {
-            artifact_type.is_none_or(|wanted| r.artifact_type.as_deref() == Some(wanted))
-        });
-        let manifests: Vec<_> = found
-            .into_iter()
-            .map(|r| {
-                let mut descriptor = serde_json::json!({
-                    "mediaType": r.media_type, "digest": r.digest, "size": r.bytes,
-                });
-                if let Some(kind) = r.artifact_type {
-                    descriptor["artifactType"] = kind.into();
-                }
-                if !r.annotations.is_empty() {
-                    descriptor["annotations"] = serde_json::json!(r.annotations);
-                }
-                descriptor
-            })
-            .collect();
-        let index = serde_json::json!({
-            "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests,
-        });
-        Ok(Bytes::from(index.to_string()))
-    }
-
     /// Stores a manifest under its digest and sets tags.
     pub async fn put_manifest(
         &self,
@@ -128,17 +106,20 @@ impl Registry {
         tags.iter().try_for_each(|tag| names::check_tag_name(tag))?;
         let digest = manifest_digest(selector, &bytes)?;
         self.room.check(bytes.len() as u64)?;
-        let (manifest, blobs) = self.check_manifest(repository, media_type, digest, bytes).await?;
+        let (manifest, blobs, missing) =
+            self.check_manifest(repository, media_type, digest, bytes).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
+        let landed = landed::layers_of(&manifest);
         let published = self.publisher().manifest(repository, manifest, blobs).await;
         published.map_err(|error| match error.kind() {
             Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),
             _ => error,
         })?;
+        self.landed.take_in(landed);
         for tag in &tags {
             self.catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error)?;
         }
-        Ok(ManifestPut { digest, subject, tags })
+        Ok(ManifestPut { digest, subject, tags, missing })
     }
 
     /// Removes a tag, or a manifest with the tags that point to it.
@@ -162,46 +143,26 @@ impl Registry {
         RegistryError::new(Kind::ManifestUnknown, format!("no manifest {what}"))
     }
 
-    /// Reads a manifest and checks that what it names is in the repository.
+    /// Reads a manifest and looks up the blobs that it names; also says how many are not there.
     async fn check_manifest(
         &self,
         repository: &str,
         media_type: Option<&str>,
         digest: Digest,
         bytes: Bytes,
-    ) -> Result<(NewManifest, Blobs)> {
-        let invalid = |what: String| RegistryError::new(Kind::Invalid, what);
-        let parsed: AnyManifest = serde_json::from_slice(&bytes)
-            .map_err(|e| invalid(format!("the manifest cannot be read: {e}")))?;
-        let annotations = serde_json::from_slice::<serde_json::Value>(&bytes)
-            .ok()
-            .and_then(|v| serde_json::from_value(v.get("annotations")?.clone()).ok())
-            .unwrap_or_default();
-        if let (Some(said), Some(inside)) = (media_type, parsed.media_type.as_deref())
-            && said != inside
-        {
-            return Err(invalid(format!("the manifest says it is {inside}, the request {said}")));
-        }
-        let is_index = !parsed.manifests.is_empty() || parsed.config.is_none();
-        let guessed = if is_index { OCI_INDEX } else { OCI_MANIFEST };
-        let media_type = media_type.or(parsed.media_type.as_deref()).unwrap_or(guessed).to_owned();
-        let config_type = parsed.config.as_ref().map(|c| c.media_type.clone());
-        let mut references = Vec::new();
-        let (mut blobs, mut seen) = (Blobs::new(), HashSet::new());
-        for named in parsed.config.iter().chain(&parsed.layers).filter(|n| !n.is_foreign()) {
-            let found = self.catalog.find_blob(repository, &named.digest).await;
-            let blob =
-                found.map_err(catalog_error)?.ok_or_else(|| unknown("blob", &named.digest))?;
-            references.push(named.digest.clone());
-            if seen.insert(named.digest.clone()) {
-                blobs.push((named.digest.clone(), blob));
-            }
-        }
+    ) -> Result<(NewManifest, Blobs, usize)> {
+        let parsed = AnyManifest::read(&bytes)?;
+        let media_type = parsed.media_type(media_type)?;
+        let named: Vec<_> = parsed.blobs().map(|n| n.digest.clone()).collect();
+        let blobs = self.locate(repository, &named).await?;
+        let here: HashSet<&Digest> = blobs.iter().map(|(digest, _)| digest).collect();
+        let missing = named.iter().filter(|digest| !here.contains(digest)).count();
+        let mut references = named;
         // An index may name manifests that are not here (sparse): clients copy one platform of it.
         references.extend(parsed.manifests.iter().map(|n| n.digest.clone()));
         let artifact_type = parsed.artifact_type.or(match media_type.as_str() {
             OCI_INDEX | DOCKER_MANIFEST_LIST => None,
-            _ => config_type,
+            _ => parsed.config.map(|config| config.media_type),
         });
         let manifest = NewManifest {
             digest,
@@ -209,31 +170,81 @@ impl Registry {
             bytes: bytes.to_vec(),
             subject: parsed.subject.map(|s| s.digest),
             artifact_type,
-            annotations,
+            annotations: parsed.annotations,
             references,
-            // Named when it is published, from the records that are there then.
-            blobs: std::collections::BTreeMap::new(),
+            blobs: blobs.iter().map(|(d, b)| (d.to_string(), b.location.clone())).collect(),
             checkpoint: None,
         };
-        Ok((manifest, blobs))
+        Ok((manifest, blobs, missing))
+    }
+
+    /// Where blobs are. One that the repository never held may be missing, as an image may be
+    /// copied in part; one that it held and holds no more is what the client counts on, and it must
+    /// be told to send it again.
+    async fn locate(&self, repository: &str, named: &[Digest]) -> Result<Blobs> {
+        let (mut blobs, mut seen) = (Blobs::new(), HashSet::new());
+        for digest in named.iter().filter(|digest| seen.insert(*digest)) {
+            let found = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
+            if let Some(blob) = found {
+                blobs.push((digest.clone(), blob));
+                continue;
+            }
+            let held = self.catalog.has_held_blob(repository, digest).await;
+            if held.map_err(catalog_error)? {
+                return Err(gone(digest));
+            }
+        }
+        Ok(blobs)
     }
 }
 
-fn unknown(what: &str, digest: &Digest) -> RegistryError {
-    let message = format!("the manifest names {what} {digest}, which is not in this repository");
+impl AnyManifest {
+    fn read(bytes: &[u8]) -> Result<Self> {
+        // Serde takes an array for a struct too.
+        if bytes.trim_ascii_start().first() != Some(&b'{') {
+            return Err(invalid("not a manifest: no JSON object".to_owned()));
+        }
+        let read: Self =
+            serde_json::from_slice(bytes).map_err(|e| invalid(format!("not a manifest: {e}")))?;
+        match read.schema_version {
+            None | Some(2) => Ok(read),
+            Some(other) => Err(invalid(format!("schema version {other} is not known here: 2 is"))),
+        }
+    }
+
+    /// Its media type, by what the request says and what is inside.
+    fn media_type(&self, said: Option<&str>) -> Result<String> {
+        if let (Some(said), Some(inside)) = (said, self.media_type.as_deref())
+            && said != inside
+        {
+            return Err(invalid(format!("the manifest says it is {inside}, the request {said}")));
+        }
+        let is_index = !self.manifests.is_empty() || self.config.is_none();
+        let guessed = if is_index { OCI_INDEX } else { OCI_MANIFEST };
+        Ok(said.or(self.media_type.as_deref()).unwrap_or(guessed).to_owned())
+    }
+
+    /// The blobs that it names and that a registry distributes.
+    fn blobs(&self) -> impl Iterator<Item = &Named> {
+        self.config.iter().chain(&self.layers).filter(|named| !named.is_foreign())
+    }
+}
+
+fn invalid(what: String) -> RegistryError {
+    RegistryError::new(Kind::Invalid, what)
+}
+
+fn gone(digest: &Digest) -> RegistryError {
+    let message = format!("the manifest names blob {digest}, which was removed: send it again");
     RegistryError::new(Kind::ReferenceUnknown, message)
 }
 
 /// The digest of a manifest; one that was said must be the right one.
 fn manifest_digest(selector: &Selector, bytes: &[u8]) -> Result<Digest> {
-    let Selector::Digest(said) = selector else { return Ok(pagevault_builder::digest(bytes)) };
-    let found = match said.algorithm().as_ref() {
-        "sha512" => {
-            use sha2::Digest as _;
-            crate::parse_digest(&format!("sha512:{}", hex::encode(sha2::Sha512::digest(bytes))))?
-        }
-        _ => pagevault_builder::digest(bytes),
+    let Selector::Digest(said) = selector else {
+        return pagevault_builder::digest(bytes).map_err(build_error);
     };
+    let found = algorithm_of(said)?.digest(bytes)?;
     if found == *said {
         return Ok(found);
     }

@@ -123,7 +123,7 @@ impl Registry {
         error
     }
 
-    fn ingest(&self) -> Ingest {
+    pub(crate) fn ingest(&self) -> Ingest {
         Ingest {
             pages: self.pages.clone(),
             catalog: Arc::clone(&self.catalog),

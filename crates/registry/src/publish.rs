@@ -100,10 +100,13 @@ impl Publisher {
         Ok(Replaced::Done)
     }
 
-    /// Makes a blob of one repository known in another; false if it is not there.
-    pub(crate) async fn mount(&self, to: &str, digest: &Digest, from: &str) -> Result<bool> {
-        let found = self.catalog.find_blob(from, digest).await.map_err(catalog_error)?;
-        let Some(record) = found else { return Ok(false) };
+    /// Makes a blob that another repository has known in this one; false if it went meanwhile.
+    pub(crate) async fn mount(
+        &self,
+        to: &str,
+        digest: &Digest,
+        record: BlobRecord,
+    ) -> Result<bool> {
         self.promise(to, digest).await;
         match self.blob(to, digest, record.clone()).await {
             Ok(_) => Ok(true),

@@ -31,26 +31,7 @@ enum Content {
 impl Registry {
     /// The blob of a digest, within a repository.
     pub async fn blob(&self, repository: &str, digest: &Digest) -> Result<Blob> {
-        names::check(repository)?;
-        let record = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
-        let record = record.ok_or_else(|| {
-            RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
-        })?;
-        self.open_blob(digest, record).await
-    }
-
-    /// The blob of a digest, for a client that will not send it because it is here: it is promised to
-    /// stay for a while.
-    pub async fn promised_blob(&self, repository: &str, digest: &Digest) -> Result<Blob> {
-        names::check(repository)?;
-        let record = self.publisher().head(repository, digest).await?;
-        let record = record.ok_or_else(|| {
-            RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
-        })?;
-        self.open_blob(digest, record).await
-    }
-
-    pub(crate) async fn open_blob(&self, digest: &Digest, record: BlobRecord) -> Result<Blob> {
+        let record = self.blob_record(repository, digest).await?;
         let content = match record.location {
             BlobLocation::Inline(bytes) => Content::Inline(bytes.into()),
             BlobLocation::Recipe(id) => {
@@ -59,6 +40,24 @@ impl Registry {
         };
         Ok(Blob { digest: digest.clone(), bytes: record.bytes, content })
     }
+
+    /// Bytes of a blob, without a look at what it is made of: that grows with the blob. Whoever is
+    /// told them will not send it, so it is promised to stay for a while.
+    pub async fn blob_bytes(&self, repository: &str, digest: &Digest) -> Result<u64> {
+        names::check(repository)?;
+        let record = self.publisher().head(repository, digest).await?;
+        Ok(record.ok_or_else(|| unknown(repository, digest))?.bytes)
+    }
+
+    async fn blob_record(&self, repository: &str, digest: &Digest) -> Result<BlobRecord> {
+        names::check(repository)?;
+        let record = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
+        record.ok_or_else(|| unknown(repository, digest))
+    }
+}
+
+fn unknown(repository: &str, digest: &Digest) -> RegistryError {
+    RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
 }
 
 impl Blob {

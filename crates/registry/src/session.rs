@@ -26,6 +26,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::Result;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::Folder;
+use crate::hashing::DigestAlgorithm;
 use crate::work::Work;
 
 /// What an upload is for.
@@ -35,7 +36,21 @@ pub(crate) enum Purpose {
     /// A checkpoint tar.
     Checkpoint(Announced),
     /// A blob of a repository.
-    Blob { repository: String },
+    Blob {
+        repository: String,
+        /// What it will be named by, as far as is known.
+        #[serde(default)]
+        algorithm: DigestAlgorithm,
+    },
+}
+
+impl Purpose {
+    pub(crate) fn algorithm(&self) -> DigestAlgorithm {
+        match self {
+            Self::Blob { algorithm, .. } => *algorithm,
+            Self::Checkpoint(_) => DigestAlgorithm::default(),
+        }
+    }
 }
 
 /// What was said of a checkpoint when its upload was opened. The hint lies beside it, as it is
@@ -137,7 +152,7 @@ impl Held {
     /// The work on a blob of that repository.
     pub(crate) fn blob(&mut self, repository: &str) -> Result<&mut Work> {
         match (self.session.purpose.get().map(Arc::as_ref), &mut *self.state) {
-            (Some(Purpose::Blob { repository: of }), State::Open(work)) if of == repository => {
+            (Some(Purpose::Blob { repository: of, .. }), State::Open(work)) if of == repository => {
                 Ok(work)
             }
             _ => Err(RegistryError::new(Kind::UploadUnknown, "no such upload in this repository")),

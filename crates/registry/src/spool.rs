@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +26,11 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
+    /// Its folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Opens the spool. Blocks.
     pub(crate) fn open(root: PathBuf) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
@@ -78,10 +83,16 @@ impl Spool {
             let (folder, seen) = (held.session.folder.clone(), Arc::clone(&held.session.seen));
             let read = blocking(move || {
                 let about = folder.about()?;
-                let open = || Work::open(&folder.data(), seen).map(Box::new);
+                let open = || {
+                    let mut work = Work::open(&folder.data(), seen)?;
+                    work.hash_by(about.purpose.algorithm());
+                    Ok(Box::new(work))
+                };
                 let state = match about.result {
                     Some(pushed) => State::Pushed(Box::new(pushed)),
-                    None => State::Open(open().map_err(|e| spool_error("opening an upload", e))?),
+                    None => State::Open(
+                        open().map_err(|e: io::Error| spool_error("opening an upload", e))?,
+                    ),
                 };
                 Ok((about.purpose, state))
             });

@@ -12,17 +12,18 @@ use pagevault_archive::decode::{self, Outer};
 use tokio::task::JoinHandle;
 
 use crate::folder::spool_error;
-use crate::hashing::StreamHash;
+use crate::hashing::{DigestAlgorithm, StreamHash};
 use crate::ingest::IngestTask;
 use crate::{Result, blocking};
 
 /// Bytes that tell how a tar is compressed.
-const MAGIC_BYTES: u64 = 4;
+const MAGIC_BYTES: u64 = decode::MAGIC_BYTES as u64;
 
 /// What has arrived, and what is done with it meanwhile.
 #[derive(Debug)]
 pub(crate) struct Work {
     pub(crate) file: Arc<File>,
+    algorithm: DigestAlgorithm,
     /// Hash of what has arrived. Absent after a restart, until someone goes on.
     pub(crate) hash: Option<StreamHash>,
     pub(crate) offset: u64,
@@ -50,6 +51,7 @@ impl Work {
         seen.store(offset, Ordering::Relaxed);
         Ok(Self {
             file: Arc::new(file),
+            algorithm: DigestAlgorithm::default(),
             hash: (offset == 0).then(StreamHash::default),
             offset,
             seen,
@@ -101,14 +103,22 @@ impl Work {
         .await
     }
 
+    /// Chooses how what arrives is hashed; what has arrived is read again if that differs.
+    pub(crate) fn hash_by(&mut self, algorithm: DigestAlgorithm) {
+        self.algorithm = algorithm;
+        if self.hash.as_ref().is_some_and(|hash| hash.algorithm() != algorithm) {
+            self.hash = (self.offset == 0).then(|| StreamHash::new(algorithm));
+        }
+    }
+
     /// The hash of what has arrived, read from the file again after a restart.
     pub(crate) async fn take_hash(&mut self) -> Result<StreamHash> {
         if let Some(hash) = self.hash.take() {
             return Ok(hash);
         }
-        let (file, offset) = (Arc::clone(&self.file), self.offset);
+        let (file, offset, algorithm) = (Arc::clone(&self.file), self.offset, self.algorithm);
         blocking(move || {
-            let mut hash = StreamHash::default();
+            let mut hash = StreamHash::new(algorithm);
             let mut buf = vec![0; 1 << 20];
             let mut at = 0;
             while at < offset {

@@ -122,12 +122,18 @@ pub fn mm(process: &Process) -> Vec<u8> {
 /// `pagemap-<pid>.img`, whose pages are in `pages-<pages_id>.img`.
 #[must_use]
 pub fn pagemap(pages_id: u32, process: &Process) -> Vec<u8> {
+    pagemap_flagged(pages_id, process, LAZY_AND_PRESENT)
+}
+
+/// The same with other flags: where the bytes are.
+#[must_use]
+pub fn pagemap_flagged(pages_id: u32, process: &Process, flags: u64) -> Vec<u8> {
     let mut messages = vec![Message::new().number(1, u64::from(pages_id))];
     messages.extend(process.runs.iter().map(|(vaddr, pages)| {
         let count = u64::try_from(pages.len() / PAGE_BYTES).unwrap_or(0);
         // Since CRIU 4.2 the count is in field 5, and the older field 2 is there with 0.
         let entry = Message::new().number(1, *vaddr).number(2, 0);
-        entry.number(4, LAZY_AND_PRESENT).number(5, count)
+        entry.number(4, flags).number(5, count)
     }));
     image(&[COMMON_MAGIC, PAGEMAP_MAGIC], &messages)
 }

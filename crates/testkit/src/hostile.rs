@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use crate::hostile_metadata::metadata_cases;
+use crate::hostile_readers::reader_cases;
 use crate::hostile_rootfs::rootfs_cases;
 use crate::hostile_tar::tar_cases;
 use crate::tarball::{Flavour, Tarball};
@@ -18,10 +19,10 @@ pub struct HostileCase {
     pub expect: &'static str,
 }
 
-/// All of them. None needs limits other than the default ones, and none is larger than some MiB.
+/// All that the reader of archives refuses. None needs limits other than the default ones, and none is larger than some MiB.
 #[must_use]
 pub fn hostile_cases() -> Vec<HostileCase> {
-    [outer_cases(), tar_cases(), metadata_cases(), rootfs_cases()].concat()
+    [outer_cases(), tar_cases(), reader_cases(), metadata_cases(), rootfs_cases()].concat()
 }
 
 pub(crate) fn case(name: &'static str, bytes: Vec<u8>, expect: &'static str) -> HostileCase {

@@ -7,7 +7,9 @@ use crate::raw_tar::TarWriter;
 use crate::tarball::{Flavour, Tarball};
 
 pub(crate) fn metadata_cases() -> Vec<HostileCase> {
-    [shapes(), documents(), privileges(), mounts(), identities(), podman_and_crio()].concat()
+    let images = image_references();
+    let all = [shapes(), documents(), privileges(), keys_in_capitals(), mounts(), identities()];
+    [all.concat(), podman_and_crio(), images].concat()
 }
 
 fn shapes() -> Vec<HostileCase> {
@@ -16,6 +18,11 @@ fn shapes() -> Vec<HostileCase> {
     vec![
         case("empty tar", TarWriter::new().finish(), "checkpoint/inventory.img is missing"),
         case("no inventory", without("checkpoint/inventory.img"), "inventory.img is missing"),
+        case(
+            "inventory of text",
+            valid().member("checkpoint/inventory.img", "hello").build(),
+            "checkpoint/inventory.img is not what an engine writes",
+        ),
         case("no config.dump", without("config.dump"), "config.dump is missing"),
         case("no spec.dump", without("spec.dump"), "spec.dump is missing"),
         case("pre-checkpoint", with("pre-checkpoint/inventory.img"), "incremental"),
@@ -83,6 +90,49 @@ fn privileges() -> Vec<HostileCase> {
             "hooks with a long s",
             valid().json("spec.dump", |spec| spec["hookſ"] = hook()).build(),
             "which some readers take for hooks",
+        ),
+        case(
+            "device",
+            spec(|spec| spec["linux"]["devices"] = json!([{"path": "/dev/sda", "type": "b"}])),
+            "asks for device /dev/sda",
+        ),
+        case(
+            "network device",
+            spec(|spec| spec["linux"]["netDevices"] = json!({"eth0": {}})),
+            "asks for device eth0",
+        ),
+    ]
+}
+
+/// Go matches keys without regard to case, at every depth: the last one counts.
+fn keys_in_capitals() -> Vec<HostileCase> {
+    let spec = |change: fn(&mut Value)| valid().json("spec.dump", change).build();
+    let taken = "which some readers take for";
+    vec![
+        case("mount key", spec(|s| s["mounts"][1]["Source"] = json!("/etc")), "has key Source"),
+        case("process key", spec(|s| s["process"]["Args"] = json!(["/bin/sh"])), "has key Args"),
+        case("user key", spec(|s| s["process"]["user"]["UID"] = json!(0)), "has key UID"),
+        case("linux key", spec(|s| s["linux"]["Devices"] = json!([])), "has key Devices"),
+        case(
+            "namespace key",
+            spec(|s| s["linux"]["namespaces"][0]["Path"] = json!("/proc/1/ns/pid")),
+            "has key Path, which some readers take for path",
+        ),
+        case("hostname key", spec(|s| s["hostName"] = json!("x")), taken),
+        case(
+            "restored key",
+            valid().json("config.dump", |c| c["Restored"] = json!(true)).build(),
+            "has key Restored, which some readers take for restored",
+        ),
+        case(
+            "status metadata key",
+            valid().json("status.dump", |s| s["metadata"]["Name"] = json!("x")).build(),
+            "has key Name, which some readers take for name",
+        ),
+        case(
+            "log path key",
+            valid().json("status.dump", |s| s["Log_Path"] = json!("/etc/shadow")).build(),
+            taken,
         ),
     ]
 }
@@ -158,7 +208,7 @@ fn identities() -> Vec<HostileCase> {
         case("container id", config("id", "../../../etc"), "invalid container id"),
         case("image name", config("rootfsImageName", "a b; rm -rf"), "invalid image name"),
         case("image name up", config("rootfsImageName", "a/../../b"), "invalid image name"),
-        case("image digest", config("rootfsImageRef", "a/b@sha256:00"), "invalid image digest"),
+        case("image digest", config("rootfsImageRef", "a/b@sha256:00"), "invalid image reference"),
         case("runtime", config("runtime", "/bin/../runc"), "invalid runtime"),
     ]
 }
@@ -193,5 +243,34 @@ fn podman_and_crio() -> Vec<HostileCase> {
             crio("io.kubernetes.cri-o.Metadata", json!("{\"name\":\"other\"}")),
             "contradictory: container name",
         ),
+        case(
+            "cri-o metadata key",
+            crio("io.kubernetes.cri-o.Metadata", json!("{\"name\":\"redis\",\"Name\":\"x\"}")),
+            "has key Name, which some readers take for name",
+        ),
+    ]
+}
+
+/// CVE-2026-50195: a reference that can move is pulled, or tagged, as whatever its name means by then.
+fn image_references() -> Vec<HostileCase> {
+    let tagged = "registry.example/library/evil:latest";
+    let containerd = |reference: &'static str| {
+        valid()
+            .json("config.dump", |config| config["rootfsImageRef"] = json!(reference))
+            .json("status.dump", |status| status["image_ref"] = json!(reference))
+            .build()
+    };
+    let other = |flavour, key: &'static str, reference: &'static str| {
+        Tarball::new(flavour).json("config.dump", |c| c[key] = json!(reference)).build()
+    };
+    let id = "sha256:49f42f6aee917b96ebfc044f5c5b9e6a30eeb508c6dd13eff313cae40187d9fa";
+    let expect = "invalid image reference";
+    vec![
+        case("image by tag", containerd(tagged), expect),
+        case("image by a short digest", containerd("a/b@sha256:39ed"), expect),
+        case("image by another digest", containerd("a/b@sha512:39ed"), expect),
+        case("image of cri-o by tag", other(Flavour::CriO, "rootfsImageRef", tagged), expect),
+        case("image of cri-o by digest", other(Flavour::CriO, "rootfsImageRef", id), expect),
+        case("image of podman by tag", other(Flavour::Podman, "rootfsImageID", tagged), expect),
     ]
 }

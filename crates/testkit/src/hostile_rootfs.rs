@@ -4,7 +4,7 @@ use crate::hostile::{HostileCase, case, cut, flip, gzip, valid};
 use crate::raw_tar::{TarWriter, put};
 
 pub(crate) fn rootfs_cases() -> Vec<HostileCase> {
-    [escapes(), links(), others(), damaged()].concat()
+    [escapes(), links(), twice(), others(), overlays(), tmpfs(), damaged()].concat()
 }
 
 fn inner(tar: TarWriter) -> Vec<u8> {
@@ -72,6 +72,108 @@ fn links() -> Vec<HostileCase> {
         case("inner hard link absolute", inner(new().link(b'1', "a", "/b")), "hard link a leads"),
         case("inner root is a link", inner(new().link(b'2', "./", "/")), "can be the root"),
     ]
+}
+
+fn twice() -> Vec<HostileCase> {
+    let first = || new().file("a/b", b"one");
+    vec![
+        case("inner twice", inner(first().file("a/b", b"two")), "a/b is in the archive twice"),
+        case("inner twice, spelled otherwise", inner(first().file("./a//b", b"")), "twice"),
+        case("inner file, then directory", inner(first().directory("a/b/")), "twice"),
+        case("inner directory, then file", inner(new().directory("a/").file("a", b"")), "both"),
+        case("inner file, then link", inner(first().link(b'2', "a/b", "/etc")), "twice"),
+        case("inner file, then hard link", inner(first().link(b'1', "a/b", "a/c")), "twice"),
+        case(
+            "inner file as folder",
+            inner(first().file("a/b/c", b"")),
+            "a/b is both a file and a folder",
+        ),
+        case(
+            "inner folder as file",
+            inner(first().file("a", b"")),
+            "a is both a file and a folder",
+        ),
+    ]
+}
+
+/// What overlayfs keeps in attributes leads a folder elsewhere; no engine puts it into a tar.
+fn overlays() -> Vec<HostileCase> {
+    let attribute = |key| inner(new().pax(&[(key, b"/etc")]).directory("a/"));
+    vec![
+        case("inner redirect", attribute("SCHILY.xattr.trusted.overlay.redirect"), "is refused"),
+        case("inner user redirect", attribute("SCHILY.xattr.user.overlay.redirect"), "is refused"),
+        case("inner bsd redirect", attribute("LIBARCHIVE.xattr.trusted.overlay.x"), "is refused"),
+    ]
+}
+
+/// CRIU unpacks the contents of a tmpfs with tar, as root.
+fn tmpfs() -> Vec<HostileCase> {
+    let tmpfs = |tar: TarWriter| {
+        valid().member("checkpoint/tmpfs-dev-64.tar.gz.img", gzip(&tar.finish())).build()
+    };
+    let device = |flag, major: &'static [u8], minor: &'static [u8]| {
+        new().with(flag, b"./sda", b"", |header| {
+            put(&mut header.as_mut_bytes()[329..337], major);
+            put(&mut header.as_mut_bytes()[337..345], minor);
+        })
+    };
+    let sparse = |runs: &[(u64, u64)], stored: u64| {
+        new().with(b'S', b"./shm/a", b"", |h| sparse_header(h, runs, stored)).data(&[7; 512])
+    };
+    vec![
+        case("tmpfs up", tmpfs(new().file("../x", b"")), "in checkpoint/tmpfs-dev-64.tar.gz.img"),
+        case("tmpfs absolute", tmpfs(new().file("/x", b"")), "name /x is absolute"),
+        case(
+            "tmpfs through a link",
+            tmpfs(new().link(b'2', "./fd", "/proc/self/fd").file("./fd/3", b"")),
+            "would be written through symbolic link",
+        ),
+        case("tmpfs disk", tmpfs(device(b'4', b"0000010", b"0000000")), "sda is a device"),
+        case("tmpfs memory", tmpfs(device(b'3', b"0000001", b"0000001")), "sda is a device"),
+        case("tmpfs null as a disk", tmpfs(device(b'4', b"0000001", b"0000003")), "is a device"),
+        case(
+            "tmpfs is text",
+            valid().member("checkpoint/tmpfs-1.tar.gz.img", "text".repeat(400)).build(),
+            "in checkpoint/tmpfs-1.tar.gz.img: not a tar archive",
+        ),
+        case("tmpfs map longer than its data", tmpfs(sparse(&[(0, 1024)], 512)), "sparse map"),
+        case("tmpfs map shorter than its data", tmpfs(sparse(&[(0, 1)], 512)), "sparse map"),
+        case(
+            "tmpfs map that overlaps",
+            tmpfs(sparse(&[(0, 512), (256, 512)], 1024).data(&[7; 512])),
+            "sparse map",
+        ),
+        case("tmpfs map past its file", tmpfs(sparse(&[(1 << 20, 512)], 512)), "sparse map"),
+        case("tmpfs map without end", tmpfs(endless()), "sparse map"),
+        case(
+            "tmpfs pax sparse",
+            tmpfs(new().pax(&[("GNU.sparse.name", b"../x")]).file("a", b"")),
+            "pax key GNU.sparse.name is refused",
+        ),
+    ]
+}
+
+/// A sparse file of 1 MiB as GNU tar writes it: runs of data, and the bytes that are stored.
+fn sparse_header(header: &mut tar::Header, runs: &[(u64, u64)], stored: u64) {
+    header.set_size(stored);
+    let bytes = header.as_mut_bytes();
+    put(&mut bytes[257..265], b"ustar  \0");
+    for (at, (offset, size)) in (386..).step_by(24).zip(runs) {
+        put(&mut bytes[at..at + 12], format!("{offset:011o}").as_bytes());
+        put(&mut bytes[at + 12..at + 24], format!("{size:011o}").as_bytes());
+    }
+    put(&mut bytes[483..495], format!("{:011o}", 1 << 20).as_bytes());
+}
+
+/// A map that goes on in block after block.
+fn endless() -> TarWriter {
+    let mut block = [0; 512];
+    block[504] = 1;
+    let tar = new().with(b'S', b"./a", b"", |header| {
+        sparse_header(header, &[], 0);
+        header.as_mut_bytes()[482] = 1;
+    });
+    tar.raw(&block.repeat(5000))
 }
 
 fn others() -> Vec<HostileCase> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::get;
 use pagevault_api::oci_error::OciErrorCode;
@@ -29,12 +29,13 @@ pub(crate) fn router(app: Shared) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(Arc::clone(&app), guard));
-    // Probes come by whatever name the prober has.
+    // Probes come by whatever name the prober has, and tell no secret.
     Router::new()
         .route("/healthz", get(ops::healthz))
         .route("/readyz", get(ops::readyz))
+        .route("/metrics", get(ops::metrics))
         .merge(guarded)
-        .layer(from_fn(observe))
+        .layer(from_fn_with_state(Arc::clone(&app), observe))
         .with_state(app)
 }
 

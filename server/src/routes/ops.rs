@@ -1,7 +1,8 @@
 //! Probes.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 
 use crate::app::Shared;
 
@@ -15,5 +16,17 @@ pub(crate) async fn readyz(State(app): State<Shared>) -> (StatusCode, &'static s
     match app.is_draining() {
         true => (StatusCode::SERVICE_UNAVAILABLE, "ending\n"),
         false => (StatusCode::OK, "ready\n"),
+    }
+}
+
+/// `GET /metrics`: what Prometheus reads.
+pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
+    // A disk that cannot be asked leaves the last answer standing.
+    match app.metrics.text(app.registry.space_left().ok()) {
+        Ok(text) => {
+            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(header::CONTENT_TYPE, kind)], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

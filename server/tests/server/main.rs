@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod clients;
+mod limits;
 mod native;
 mod oci_pull;
 mod oci_push;

@@ -172,6 +172,21 @@ async fn manifests_that_are_refused() {
         "schemaVersion": 2, "mediaType": MANIFEST, "layers": [],
         "config": {"mediaType": "x/y", "digest": digest, "size": 5},
     });
+    for text in
+        ["", "[]", "\"x\"", "{\"schemaVersion\": 1}", "{\"layers\": [{}]}", "{\"layers\": 1}"]
+    {
+        assert_eq!(
+            put("x", text.to_owned()).await.expect(400).code(),
+            "MANIFEST_INVALID",
+            "{text}"
+        );
+    }
+    // Never seen here: an image may be copied in part. Seen and removed: the client must send it.
+    let answer = put("x", naming.to_string()).await.expect(201);
+    assert!(answer.header("warning").starts_with("299 - \"1 blobs"), "{:?}", answer.headers);
+    server.push_blob("a", b"other").await;
+    assert!(put("x", naming.to_string()).await.expect(201).headers.get("warning").is_none());
+    server.ask(&format!("DELETE /v2/a/blobs/{digest}"), &[], "").await.expect(202);
     let answer = put("x", naming.to_string()).await.expect(404);
     assert_eq!(answer.code(), "MANIFEST_BLOB_UNKNOWN");
     let tags = (0..101).map(|i| format!("tag=t{i}")).collect::<Vec<_>>().join("&");

@@ -38,6 +38,15 @@ impl Server {
         Self { registry, settings, folder }
     }
 
+    /// Ends the server and starts it again on the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { registry, settings, folder } = self;
+        registry.close(std::time::Duration::ZERO).await;
+        drop(registry);
+        let registry = Registry::open(settings.registry()).await.unwrap();
+        Self { registry, settings, folder }
+    }
+
     pub(crate) async fn respond(&self, request: Request<Body>) -> Response {
         let router = pagevault_server::router(self.registry.clone(), self.settings.clone());
         router.oneshot(request).await.unwrap()

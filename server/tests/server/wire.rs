@@ -11,13 +11,13 @@ use tokio::task::JoinHandle;
 
 use crate::support::{Server, noise, sha256};
 
-struct Listening {
-    address: SocketAddr,
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
 }
 
-async fn listen(server: &Server) -> Listening {
+pub(crate) async fn listen(server: &Server) -> Listening {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();

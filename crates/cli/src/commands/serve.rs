@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use pagevault_registry::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +18,7 @@ use crate::{config, signals};
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = config::load(args)?;
+    allow_files();
     log(&config.log, config.log_json)?;
     let settings = config.server;
     let listener = listen(settings.listen).await?;
@@ -38,6 +40,14 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let spent = asked.get().map_or(Duration::ZERO, Instant::elapsed);
     registry.close(patience.saturating_sub(spent)).await;
     Ok(())
+}
+
+/// Takes all the open files that the system grants: a connection is one, and the usual limit of 1024
+/// is there for programs that could not count further.
+fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, connections beyond the limit wait.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Binds a socket, or says who has it.

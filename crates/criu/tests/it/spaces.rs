@@ -1,6 +1,8 @@
 //! Which pages files get a page space, and which are left out.
 
-use pagevault_criu::{AreaKind, Owner, PageSpace, Run, inspect, page_spaces};
+use std::collections::BTreeMap;
+
+use pagevault_criu::{AreaKind, Owner, PageSpace, Run, check_pages, inspect, page_spaces};
 
 use crate::encode::{MM, bytes, image, numbers, pagemap};
 use crate::fixtures::{Images, images};
@@ -106,6 +108,25 @@ fn a_file_of_another_size_is_told() {
     assert_eq!(spaces[0].check_against(8192), Ok(()));
     let error = spaces[0].check_against(8191).unwrap_err();
     assert_eq!(error.to_string(), "pages-1.img: has 8191 bytes, the pagemap says 8192");
+}
+
+#[test]
+fn a_checkpoint_without_all_its_pages_is_told() {
+    let check = |run: &[(u32, u64)], bytes: u64| {
+        let images = BTreeMap::from([("pagemap-1.img".to_owned(), pagemap(1, &[run]))]);
+        check_pages(&images, |_| bytes).map_err(|error| error.to_string())
+    };
+    let run = |flags| [(1, 0x1000), (4, flags), (5, 2)];
+    assert_eq!(check(&run(4), 8192), Ok(()));
+    assert_eq!(check(&run(6), 8192), Ok(()));
+    let error = |text: &str| Err(text.to_owned());
+    let parent = "pagemap-1.img: pages of an earlier dump are needed and not here";
+    assert_eq!(check(&run(1), 0), error(parent));
+    let lazy = "pagemap-1.img: pages were left to a page server and are not here";
+    assert_eq!(check(&run(2), 0), error(lazy));
+    assert_eq!(check(&run(4), 0), error("pages-1.img: has 0 bytes, the pagemap says 8192"));
+    // Compressed: how long the file must be is not known.
+    assert_eq!(check(&[(1, 0x1000), (4, 4), (5, 2), (7, 100)], 100), Ok(()));
 }
 
 #[test]

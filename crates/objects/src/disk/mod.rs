@@ -9,8 +9,10 @@
 //! An object is written to a temporary file, synced, renamed, and its folder synced: then it is
 //! there whole, also after a power cut.
 
+mod buffers;
 mod list;
 mod open_files;
+mod small;
 mod turns;
 mod write;
 
@@ -33,7 +35,9 @@ use crate::{
     Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Stamp, Version, check_range,
     content_version,
 };
+use buffers::Buffers;
 use open_files::OpenFiles;
+use small::SmallObjects;
 use turns::Turns;
 
 /// What a store in a folder needs to know.
@@ -67,6 +71,8 @@ struct Inner {
     options: DiskOptions,
     turns: Arc<Turns>,
     open: OpenFiles,
+    small: SmallObjects,
+    buffers: Buffers,
     /// Folders that are known to survive a power cut.
     settled: Mutex<HashSet<PathBuf>>,
     _lock: File,
@@ -92,6 +98,8 @@ impl DiskStore {
             options,
             turns: Arc::default(),
             open: OpenFiles::default(),
+            small: SmallObjects::default(),
+            buffers: Buffers::default(),
             settled: Mutex::new(HashSet::from([root.clone()])),
             _lock: lock,
         };
@@ -141,6 +149,12 @@ impl Inner {
         Ok(Space { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
     }
 
+    /// Forgets what is kept of an object that has been replaced or removed.
+    fn forget(&self, key: &Key) {
+        self.open.forget(key);
+        self.small.forget(key);
+    }
+
     fn read(&self, key: &Key) -> Result<Bytes, ObjectError> {
         let read = fs::read(self.path(key));
         read.map(Bytes::from).map_err(|e| reading(key, e))
@@ -154,9 +168,8 @@ impl Inner {
             return Err(ObjectError::new(ErrorKind::NotFound, key));
         }
         let range = check_range(key, range, meta.len())?;
-        let mut buf = vec![0; range.len()];
-        file.read_exact_at(&mut buf, range.start as u64).map_err(|e| reading(key, e))?;
-        Ok(Bytes::from(buf))
+        let read = |buf: &mut [u8]| file.read_exact_at(buf, range.start as u64);
+        self.buffers.fill(range.len(), read).map_err(|e| reading(key, e))
     }
 
     fn head(&self, key: Key) -> Result<Meta, ObjectError> {
@@ -228,10 +241,16 @@ impl ObjectStore for DiskStore {
     }
 
     async fn get(&self, key: &Key) -> Result<Object, ObjectError> {
+        let began = match self.inner.small.get(key) {
+            Ok(object) => return Ok(object),
+            Err(began) => began,
+        };
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
         blocking(move || {
             let bytes = inner.read(&key)?;
-            Ok(Object { version: content_version(&bytes), bytes })
+            let object = Object { version: content_version(&bytes), bytes };
+            inner.small.keep(&key, &object, began);
+            Ok(object)
         })
         .await
     }

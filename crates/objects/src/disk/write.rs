@@ -82,7 +82,7 @@ impl Inner {
         let path = self.path(key);
         match fs::remove_file(&path) {
             Ok(()) => {
-                self.open.forget(key);
+                self.forget(key);
                 sync_folder(&path).map_err(|e| at(key, e))
             }
             // Nothing, something above that is no folder, or a folder: no object of that name.
@@ -107,7 +107,7 @@ impl Inner {
             self.settle(folder)?;
         }
         fs::rename(file, &path)?;
-        self.open.forget(key);
+        self.forget(key);
         sync_folder(&path)
     }
 

@@ -46,6 +46,8 @@ struct Names {
     objects: Vec<String>,
     #[prost(string, repeated, tag = "5")]
     chain: Vec<String>,
+    #[prost(string, repeated, tag = "12")]
+    also: Vec<String>,
 }
 
 impl Graph {
@@ -95,7 +97,7 @@ impl Graph {
             modified: meta.modified,
             bytes,
             pending,
-            below: ids(id, names.chain.iter().take(below))?,
+            below: ids(id, names.chain.iter().take(below).chain(&names.also))?,
             objects: ids(id, names.objects.iter())?,
         };
         self.nodes.insert(id, node);
@@ -160,13 +162,17 @@ fn ids<'a>(of: Id, names: impl Iterator<Item = &'a String>) -> Result<Vec<Id>> {
     names.map(|name| Id::parse(name).ok_or_else(|| unknown(name))).collect()
 }
 
-/// Data objects that there are, with their sizes.
-pub(super) async fn data_objects(store: &PageStore, watch: &Watch) -> Result<HashMap<Id, u64>> {
+/// Objects of a kind that there are, with their sizes.
+pub(super) async fn objects(
+    store: &PageStore,
+    prefix: &str,
+    watch: &Watch,
+) -> Result<HashMap<Id, u64>> {
     watch.begin(Phase::Data, None);
     let mut found = HashMap::new();
     let mut after: Option<Key> = None;
     loop {
-        let page = store.objects.list(Kind::Data.prefix(), after.as_ref(), PAGE).await?;
+        let page = store.objects.list(prefix, after.as_ref(), PAGE).await?;
         for meta in &page.objects {
             watch.step()?;
             found.insert(named(meta.key.as_str())?, meta.bytes);

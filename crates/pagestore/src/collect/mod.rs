@@ -20,7 +20,7 @@ use async_trait::async_trait;
 pub use explain::{DataFacts, RecipeFacts, Survey};
 pub use held::Hold;
 pub(crate) use held::Holds;
-pub use report::{Buried, CollectStats, Phase, Progress, Tally, Watch};
+pub use report::{Buried, CollectProgress, CollectStats, Phase, Tally, Watch};
 pub(crate) use tombs::Kind;
 pub use tombs::Standing;
 
@@ -28,6 +28,7 @@ use self::graph::Graph;
 use self::id::Id;
 use crate::Result;
 use crate::error::PageStoreError;
+use crate::share::{HOOKS, hooks_key};
 use crate::store::PageStore;
 
 /// Buried recipes that are reported one by one.
@@ -161,8 +162,10 @@ impl Run<'_> {
     async fn data(&mut self, gone: &HashSet<Id>) -> Result<()> {
         let begun = Instant::now();
         let mut condemned = self.store.condemned(Kind::Data).await?;
-        // Listed before the recipes are read: a writer names an object before it writes it.
-        let found = graph::data_objects(self.store, self.watch).await?;
+        let hooks = graph::objects(self.store, HOOKS, self.watch).await?;
+        // Listed before the recipes are read: a writer names an object before it writes it. And
+        // after the hooks, which come after it.
+        let found = graph::objects(self.store, Kind::Data.prefix(), self.watch).await?;
         self.graph.refresh(self.store, self.watch).await?;
         let named = self.graph.objects(gone);
         let unnamed: HashSet<Id> = found.keys().copied().filter(|id| !named.contains(id)).collect();
@@ -175,6 +178,9 @@ impl Run<'_> {
         }
         let begun = Instant::now();
         self.forget_gone(Kind::Data, &mut condemned, |_, id| found.contains_key(id)).await?;
+        for id in hooks.into_keys().filter(|id| !found.contains_key(id)) {
+            self.store.objects.delete(&hooks_key(&id.to_string())?).await?;
+        }
         self.condemn(Kind::Data, &unnamed, &mut condemned).await?;
         self.graph.refresh(self.store, self.watch).await?;
         let named = self.graph.objects(&HashSet::new());

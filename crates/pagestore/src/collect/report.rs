@@ -93,7 +93,7 @@ pub struct Watch {
 
 /// A look at a [`Watch`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct CollectProgress {
     /// What is being done.
     pub phase: Phase,
     /// Steps of it that are done.
@@ -109,9 +109,9 @@ impl Watch {
     }
 
     /// How far it is.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> CollectProgress {
         let phase = usize::from(self.phase.load(Relaxed));
-        Progress {
+        CollectProgress {
             phase: Phase::ALL.get(phase).copied().unwrap_or_default(),
             done: self.done.load(Relaxed),
             total: Some(self.total.load(Relaxed)).filter(|total| *total > 0),
@@ -141,7 +141,7 @@ mod tests {
         let watch = Watch::default();
         watch.begin(Phase::Remove, Some(3));
         watch.step().unwrap();
-        let expected = Progress { phase: Phase::Remove, done: 1, total: Some(3) };
+        let expected = CollectProgress { phase: Phase::Remove, done: 1, total: Some(3) };
         assert_eq!(watch.progress(), expected);
         watch.cancel();
         assert!(matches!(watch.step(), Err(PageStoreError::Cancelled)));

@@ -12,6 +12,7 @@ use pagevault_objects::{ErrorKind, Key, ObjectError, Precondition};
 
 use super::id::Id;
 use crate::Result;
+use crate::share::hooks_key;
 use crate::store::{PageStore, RecipeId, data_key, recipe_key};
 
 /// Where all tombstones are.
@@ -53,7 +54,8 @@ impl Kind {
         }
     }
 
-    fn tombstone(self, name: &str) -> Result<Key> {
+    /// Where the tombstone of a thing is.
+    pub(crate) fn tombstone(self, name: &str) -> Result<Key> {
         Ok(Key::new(format!("{}{name}", self.tombstones()))?)
     }
 }
@@ -133,13 +135,23 @@ impl PageStore {
 
     /// Removes something condemned that nothing names any more, then its tombstone.
     pub(super) async fn bury(&self, kind: Kind, id: Id) -> Result<()> {
-        self.objects.delete(&kind.key(&id.to_string())?).await?;
+        let name = id.to_string();
+        self.objects.delete(&kind.key(&name)?).await?;
+        if kind == Kind::Data {
+            // A cache of what was in it, that nobody needs any more.
+            self.objects.delete(&hooks_key(&name)?).await?;
+        }
         self.forget(kind, id).await
     }
 
     /// Removes the tombstone of something that is gone.
     pub(super) async fn forget(&self, kind: Kind, id: Id) -> Result<()> {
         Ok(self.objects.delete(&kind.tombstone(&id.to_string())?).await?)
+    }
+
+    /// Names of data objects that have a tombstone.
+    pub(crate) async fn condemned_objects(&self) -> Result<HashSet<String>> {
+        Ok(self.condemned(Kind::Data).await?.iter().map(Id::to_string).collect())
     }
 
     /// All that has a tombstone.

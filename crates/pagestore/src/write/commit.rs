@@ -15,10 +15,19 @@ impl LayerWriter {
     /// Makes the layer readable under its name (its digest). Everything before it is durable when
     /// this returns.
     pub async fn commit(mut self, name: &str, bytes: u64) -> Result<Committed> {
+        if self.object.is_none() && self.recipe.objects.len() > 1 {
+            // All is shared. The first object is the recipe's own, so that there must be one.
+            self.open_object().await?;
+        }
+        let cost = self.cost();
         if let Some(object) = self.object.take() {
             object.finish().await?;
         } else {
             self.recipe.objects.clear();
+        }
+        let own = self.recipe.objects.first().cloned().unwrap_or_default();
+        if let Some(share) = &mut self.share {
+            self.stats.other_bytes += share.store(&self.store, &own).await?;
         }
         self.recipe.extents.retain(|extent| extent.bytes > 0);
         self.recipe.extents.sort_by_key(|extent| extent.offset);
@@ -31,18 +40,35 @@ impl LayerWriter {
         recipe.bytes = bytes;
         recipe.stored_bytes = self.written;
         match self.used_base {
-            true => recipe.delta_bytes += self.written,
-            false => recipe.keyframe_bytes = self.written,
+            true => recipe.delta_bytes += cost,
+            false => recipe.keyframe_bytes = cost,
         }
         recipe.state = State::Committed as i32;
         let delta = self.used_base;
         self.base = None;
-        self.store.check_kept(&self.recipe).await?;
-        let when = Precondition::Matches(self.version.clone());
-        let put = self.store.put_recipe(&self.id, self.recipe, when).await;
-        let (_, recipe_bytes) = put.map_err(lost)?;
+        let (id, recipe_bytes) = match self.over {
+            Some(over) if over.name != name => {
+                let what = format!("recipe {} makes {}, not {name}", over.id.0, over.name);
+                return Err(PageStoreError::Unsuited(what));
+            }
+            Some(over) => {
+                let put = self.store.swap_recipe(&over.id, over.seen, self.recipe).await?;
+                // What it names is named by the other one now.
+                self.store.objects.delete(&recipe_key(&self.id)?).await?;
+                (over.id, put)
+            }
+            None => {
+                self.store.check_kept(&self.recipe).await?;
+                let when = Precondition::Matches(self.version);
+                let put = self.store.put_recipe(&self.id, self.recipe, when).await;
+                (self.id, put.map_err(lost)?.1)
+            }
+        };
+        if let Some(share) = self.share {
+            share.publish(&own);
+        }
         let stats = WriteStats { recipe_bytes, ..self.stats };
-        Ok(Committed { id: self.id, stats, delta, hold: self.hold })
+        Ok(Committed { id, stats, delta, hold: self.hold })
     }
 
     /// Gives up: what was written is removed, as far as it can be now.

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::block::{self, Base, Block, Counts, Encoded, Op, SEGMENT_PAGES};
+use crate::block::{Base, Block, Counts, Draft, Encoded, Op, SEGMENT_PAGES};
 use crate::buffer::Buffer;
 use crate::error::PageStoreError;
 use crate::mapping::Stretch;
 use crate::read::{LayerReader, Want, push_want};
 use crate::recipe::Encoding;
+use crate::share::{Finder, Indexed, Shares, Sources, index_block};
 use crate::source::Source;
 use crate::work::Workers;
 use crate::write::{Part, Segment};
@@ -21,6 +22,8 @@ pub(super) struct Plan {
     pub(super) level: i32,
     /// The base, its extent, and which pages correspond.
     pub(super) base: Option<(LayerReader, usize, Vec<Stretch>)>,
+    /// Where pages are looked for that the base does not have.
+    pub(super) share: Option<(Arc<Finder>, Sources)>,
 }
 
 /// One segment to encode.
@@ -33,7 +36,21 @@ pub(super) struct Job {
     bytes: u32,
 }
 
-type Done = (Segment, Vec<u8>, Counts);
+/// An encoded segment.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) segment: Segment,
+    pub(super) stored: Vec<u8>,
+    pub(super) counts: Counts,
+    /// What others may share of it.
+    pub(super) indexed: Option<Indexed>,
+}
+
+impl Done {
+    fn new(segment: Segment, stored: Vec<u8>, counts: Counts) -> Self {
+        Self { segment, stored, counts, indexed: None }
+    }
+}
 
 impl Job {
     /// The segments of a part, in order.
@@ -53,6 +70,7 @@ pub(super) async fn encode_segment(
     job: Job,
     source: Arc<dyn Source>,
 ) -> Result<Done> {
+    let search = plan.share.as_ref().map(|(_, sources)| sources.search(job.number));
     let end = job.offset + u64::from(job.bytes);
     source.ready(end).await.map_err(PageStoreError::Source)?;
     let read = move || {
@@ -60,13 +78,18 @@ pub(super) async fn encode_segment(
         source.read_at(job.offset, &mut raw).map_err(PageStoreError::Source)?;
         Ok(raw)
     };
-    let workers = plan.workers;
+    let (workers, level) = (plan.workers, plan.level);
     let raw = workers.offload(read).await?;
     if !plan.paged {
-        return workers.offload(move || encode_bytes(&raw, plan.level, job)).await;
+        return workers.offload(move || encode_bytes(&raw, level, job)).await;
     }
-    let base = gather_base(&plan, job).await?;
-    workers.offload(move || encode_pages(&raw, &base, plan.level, job)).await
+    let (raw, base) = (raw.freeze(), Arc::new(gather_base(&plan, job).await?));
+    let shares = match &plan.share {
+        Some((finder, sources)) => finder.find((sources, job.number), &raw, &base).await?,
+        None => Shares::default(),
+    };
+    drop(search);
+    workers.offload(move || encode_pages(&raw, &base, shares, level, job)).await
 }
 
 /// The pages of the base that correspond to those of the segment.
@@ -106,7 +129,11 @@ fn segment(job: Job, raw: &[u8], encoding: Encoding, at: u64, stored: &[u8]) -> 
 
 fn encode_bytes(raw: &[u8], level: i32, job: Job) -> Result<Done> {
     if raw.iter().all(|&b| b == 0) {
-        return Ok((segment(job, raw, Encoding::Zero, 0, &[]), Vec::new(), Counts::default()));
+        return Ok(Done::new(
+            segment(job, raw, Encoding::Zero, 0, &[]),
+            Vec::new(),
+            Counts::default(),
+        ));
     }
     let mut stored = Vec::new();
     codec::compress_into(raw, level, &mut stored)?;
@@ -114,31 +141,34 @@ fn encode_bytes(raw: &[u8], level: i32, job: Job) -> Result<Done> {
     if *codec::decompress(&stored, raw.len())? != *raw {
         return Err(PageStoreError::Verify(job.offset));
     }
-    Ok((segment(job, raw, encoding, 0, &stored), stored, Counts::default()))
+    Ok(Done::new(segment(job, raw, encoding, 0, &stored), stored, Counts::default()))
 }
 
-fn encode_pages(raw: &[u8], base: &Base, level: i32, job: Job) -> Result<Done> {
-    match block::encode(raw, base, level)? {
+fn encode_pages(raw: &[u8], base: &Base, mut shares: Shares, level: i32, job: Job) -> Result<Done> {
+    let draft = shares.draft.take().unwrap_or_else(|| Draft::new(raw, base, &shares.places));
+    match draft.encode(level)? {
         Encoded::Same { base: first } => {
             let expected = |(i, page): (usize, &Option<u64>)| *page == Some(first + i as u64);
             if *base.bytes != *raw || !base.page.iter().enumerate().all(expected) {
                 return Err(PageStoreError::Verify(job.offset));
             }
             let counts = Counts { same: (raw.len() / PAGE) as u32, ..Counts::default() };
-            Ok((segment(job, raw, Encoding::Same, first, &[]), Vec::new(), counts))
+            Ok(Done::new(segment(job, raw, Encoding::Same, first, &[]), Vec::new(), counts))
         }
         Encoded::Block { bytes, counts } => {
-            if !decodes_to(&bytes, base, raw)? {
+            let block = Block::decode(&bytes, raw.len() / PAGE)?;
+            if !decodes_to(&block, base, &shares, raw) {
                 return Err(PageStoreError::Verify(job.offset));
             }
-            Ok((segment(job, raw, Encoding::Pages, 0, &bytes), bytes, counts))
+            let indexed = index_block(&bytes, &block, &shares);
+            let done = Done::new(segment(job, raw, Encoding::Pages, 0, &bytes), bytes, counts);
+            Ok(Done { indexed, ..done })
         }
     }
 }
 
-/// Decodes a block as a reader will, and compares page by page.
-fn decodes_to(stored: &[u8], base: &Base, raw: &[u8]) -> Result<bool> {
-    let block = Block::decode(stored, raw.len() / PAGE)?;
+/// Compares a block, decoded as a reader will, page by page.
+fn decodes_to(block: &Block, base: &Base, shares: &Shares, raw: &[u8]) -> bool {
     let mut patched = vec![0; PAGE];
     for run in block.runs(0, (raw.len() / PAGE) as u32) {
         let at = run.page as usize * PAGE;
@@ -146,6 +176,7 @@ fn decodes_to(stored: &[u8], base: &Base, raw: &[u8]) -> Result<bool> {
         let equal = match run.op {
             Op::Zero => expected.iter().all(|&b| b == 0),
             Op::New { literal } => block.literals(literal, run.pages) == expected,
+            Op::Shared { source, literal } => shares.equal(source, literal, expected),
             Op::Same { base: first } => {
                 names(base, run.page, run.pages, first)
                     && base.bytes[at..at + expected.len()] == *expected
@@ -161,10 +192,10 @@ fn decodes_to(stored: &[u8], base: &Base, raw: &[u8]) -> Result<bool> {
             }
         };
         if !equal {
-            return Ok(false);
+            return false;
         }
     }
-    Ok(true)
+    true
 }
 
 /// Whether the base's pages that a run names are those that it was compared with.

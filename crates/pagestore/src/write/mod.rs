@@ -4,6 +4,9 @@ mod alive;
 mod commit;
 mod copy;
 mod encode;
+mod naming;
+
+pub(crate) use self::commit::lost;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,11 +16,13 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use pagevault_objects::{ObjectWriter, Precondition, Version};
 
-use self::encode::{Job, Plan, encode_segment};
+use self::encode::{Done, Job, Plan, encode_segment};
 use crate::collect::Hold;
+use crate::error::PageStoreError;
 use crate::mapping::{self, Stretch};
 use crate::read::LayerReader;
-use crate::recipe::{Extent, Recipe, Segment, Space, State};
+use crate::recipe::{Extent, Frame, Recipe, Segment, Space, State};
+use crate::share::{Session, Sources};
 use crate::source::Source;
 use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key};
 use crate::{PAGE, Result, SEGMENT_MAX, policy};
@@ -56,6 +61,8 @@ pub struct PageCounts {
     pub changed: u64,
     /// Stored whole.
     pub new: u64,
+    /// Equal to pages that another lineage stored.
+    pub shared: u64,
 }
 
 /// What a writer did.
@@ -105,8 +112,18 @@ pub struct LayerWriter {
     written: u64,
     stats: WriteStats,
     used_base: bool,
+    share: Option<Session>,
+    over: Option<Over>,
     hold: Hold,
     renewed: Instant,
+}
+
+/// The recipe whose place a layer takes.
+#[derive(Debug)]
+struct Over {
+    id: RecipeId,
+    seen: Version,
+    name: String,
 }
 
 #[derive(Debug)]
@@ -153,6 +170,7 @@ impl PageStore {
             (recipe.chain, recipe.generation) = (base.names, base.generation);
             BaseOf { extents: match_extents(&spaces, &reader), reader }
         });
+        let share = Session::begin(self, domain).await;
         let id = RecipeId(fresh_name()?);
         let hold = self.holds.hold(&id);
         let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
@@ -171,6 +189,8 @@ impl PageStore {
             written: 0,
             stats: WriteStats::default(),
             used_base: false,
+            share,
+            over: None,
             hold,
             renewed: Instant::now(),
         })
@@ -200,27 +220,38 @@ impl LayerWriter {
             workers.spawn(encode_segment(plan, job, source))
         });
         let mut encoded = stream::iter(jobs).buffered(window);
-        while let Some(result) = encoded.next().await {
-            let (mut segment, bytes, counts) = result?;
-            if !bytes.is_empty() {
-                let stored = bytes.len() as u64;
-                segment.at = self.append(bytes.into()).await?;
-                let paged = matches!(part.kind, PartKind::Pages(_));
-                *(if paged { &mut self.stats.page_bytes } else { &mut self.stats.other_bytes }) +=
-                    stored;
-            }
-            self.used_base |= counts.same + counts.changed > 0;
-            add(&mut self.stats.pages, counts);
-            extent.segments.push(segment);
+        while let Some(done) = self.next(&mut encoded).await? {
+            extent.segments.push(self.keep(part, done).await?);
+        }
+        if let Some((_, sources)) = &plan.share {
+            extent.sources = sources.take();
         }
         self.recipe.extents.push(extent);
         Ok(())
     }
 
+    /// Appends an encoded segment to the data object.
+    async fn keep(&mut self, part: Part, done: Done) -> Result<Segment> {
+        let Done { mut segment, stored, counts, indexed } = done;
+        if !stored.is_empty() {
+            let bytes = stored.len() as u64;
+            segment.at = self.append(stored.into()).await?;
+            let paged = matches!(part.kind, PartKind::Pages(_));
+            *(if paged { &mut self.stats.page_bytes } else { &mut self.stats.other_bytes }) +=
+                bytes;
+        }
+        if let (Some(share), Some(indexed)) = (&mut self.share, indexed) {
+            share.record(segment.at, indexed);
+        }
+        self.used_base |= counts.same + counts.changed > 0;
+        add(&mut self.stats.pages, counts);
+        Ok(segment)
+    }
+
     /// What a part is compared with, and the extent that it becomes.
     fn plan(&self, part: Part) -> Result<(Plan, Extent)> {
         let (workers, level) = (self.store.options.workers, self.store.options.level);
-        let plain = Plan { workers, paged: false, level, base: None };
+        let plain = Plan { workers, paged: false, level, base: None, share: None };
         let mut extent = Extent { offset: part.offset, bytes: part.bytes, ..Extent::default() };
         let PartKind::Pages(number) = part.kind else {
             return Ok((plain, extent));
@@ -241,17 +272,24 @@ impl LayerWriter {
             let stretches: Vec<Stretch> = mapping::join(&space.runs, &theirs.runs);
             Some((base.reader.clone(), number as usize, stretches))
         });
-        Ok((Plan { paged: true, base, ..plain }, extent))
+        let finder = |session: &Session| (Arc::clone(&session.finder), Sources::default());
+        let share = self.share.as_ref().map(finder);
+        Ok((Plan { paged: true, base, share, ..plain }, extent))
+    }
+
+    async fn open_object(&mut self) -> Result<()> {
+        let name = self.recipe.objects.first().cloned().unwrap_or_default();
+        let mut writer = self.store.objects.writer(&data_key(&name)?).await?;
+        writer.write(Bytes::from_static(&DATA_MAGIC)).await?;
+        self.written = DATA_MAGIC.len() as u64;
+        self.object = Some(writer);
+        Ok(())
     }
 
     /// Appends to the data object, which is opened when there is something to put in.
     async fn append(&mut self, bytes: Bytes) -> Result<u64> {
         if self.object.is_none() {
-            let name = self.recipe.objects.first().cloned().unwrap_or_default();
-            let mut writer = self.store.objects.writer(&data_key(&name)?).await?;
-            writer.write(Bytes::from_static(&DATA_MAGIC)).await?;
-            self.written = DATA_MAGIC.len() as u64;
-            self.object = Some(writer);
+            self.open_object().await?;
         }
         let at = self.written;
         self.written += bytes.len() as u64;
@@ -265,7 +303,29 @@ impl LayerWriter {
     /// to be abandoned and written again without a base.
     pub fn fits(&self) -> bool {
         let base = self.base.as_ref().and_then(|base| base.reader.recipe());
-        base.is_none_or(|base| !self.used_base || policy::may_extend(base, self.written))
+        base.is_none_or(|base| !self.used_base || policy::may_extend(base, self.cost()))
+    }
+
+    /// Lets the layer take the place of a recipe that makes the same bytes: whoever names that one
+    /// reads this one from then on.
+    pub async fn replacing(mut self, id: &RecipeId) -> Result<Self> {
+        let (recipe, seen) = self.store.recipe(id).await?;
+        if self.recipe.chain.contains(&id.0) {
+            return Err(PageStoreError::Unsuited("a layer cannot stand on itself".to_owned()));
+        }
+        self.over = Some(Over { id: id.clone(), seen, name: recipe.name });
+        Ok(self)
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> WriteStats {
+        self.stats
+    }
+
+    /// What a reader must read of this layer: what was written, and as much for what is shared.
+    fn cost(&self) -> u64 {
+        let sources = self.recipe.extents.iter().flat_map(|extent| &extent.sources);
+        self.written + sources.map(Frame::used_bytes).sum::<u64>()
     }
 }
 
@@ -274,6 +334,7 @@ fn add(sum: &mut PageCounts, counts: crate::block::Counts) {
     sum.same += u64::from(counts.same);
     sum.changed += u64::from(counts.changed);
     sum.new += u64::from(counts.new);
+    sum.shared += u64::from(counts.shared);
 }
 
 #[cfg(test)]

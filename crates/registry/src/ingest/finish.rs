@@ -5,17 +5,18 @@ use std::time::Instant;
 use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::checkpoint::{ArchiveMember, Checkpoint, CheckpointDetail, Pushed};
-use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::reference::{Reference, Selector, check_repository};
 use pagevault_api::stats::{IngestStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
 use pagevault_catalog::{Catalog, CheckpointRecord};
+use pagevault_criu::Report;
 use pagevault_pagestore::WriteStats;
 
 use super::{Ingested, domain, micros};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::publish::Publisher;
-use crate::{Result, catalog_error, store_error};
+use crate::{Result, build_error, catalog_error, store_error};
 
 /// A checkpoint that is written and about to exist.
 #[derive(Debug)]
@@ -50,23 +51,24 @@ impl Finish {
         let checkpoint = &self.ingested.checkpoint;
         let source = ImageSource {
             identity: &checkpoint.identity,
-            architecture: self.architecture(),
+            architecture: architecture(&self.ingested.report),
             layer: &self.layer,
             layer_bytes: self.ingested.checkpoint.total_bytes,
         };
-        pagevault_builder::build(&source)
-            .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()).caused_by(e))
-    }
-
-    fn architecture(&self) -> &str {
-        self.ingested.report.architecture.as_deref().unwrap_or("amd64")
+        pagevault_builder::build(&source).map_err(build_error)
     }
 
     /// The repository, and the tag if the push names one.
     fn place(&self) -> Result<(String, Option<String>)> {
         let identity = &self.ingested.checkpoint.identity;
         match self.options.reference.clone() {
-            None => Ok((default_repository(identity), None)),
+            None => {
+                let repository = default_repository(identity);
+                // A name that breaks the grammar could be stored and never be asked for: a fault of ours.
+                check_repository(&repository)
+                    .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()))?;
+                Ok((repository, None))
+            }
             Some(Reference { repository, selector: Selector::Tag(tag) }) => {
                 Ok((repository, Some(tag)))
             }
@@ -109,9 +111,12 @@ impl Finish {
 
     async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
         let Self { publisher, options, ingested, layer, received, receive_micros } = self;
-        let Ingested { checkpoint, report, warnings, writer, base, lineage, micros: stages } =
+        let Ingested { checkpoint, report, mut warnings, writer, base, lineage, micros: stages } =
             ingested;
-        let architecture = report.architecture.clone().unwrap_or_else(|| "amd64".to_owned());
+        let architecture = architecture(&report).to_owned();
+        if report.architecture.is_none() {
+            warnings.push(format!("no image tells the architecture; taken for {architecture}"));
+        }
         let committed =
             writer.commit(layer.as_ref(), checkpoint.total_bytes).await.map_err(store_error)?;
         let base = base.filter(|_| committed.delta);
@@ -197,13 +202,19 @@ impl Finish {
     }
 }
 
+/// Architecture of the node. Where no image tells (a newer CRIU's, say) it is taken for the most frequent one: a
+/// configuration must name one, and a runtime refuses the image of another.
+fn architecture(report: &Report) -> &str {
+    report.architecture.as_deref().unwrap_or("amd64")
+}
+
 fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
     let pages = PageStats {
         zero: written.pages.zero,
         same: written.pages.same,
         changed: written.pages.changed,
         new: written.pages.new,
-        shared: 0,
+        shared: written.pages.shared,
     };
     IngestStats {
         pages,

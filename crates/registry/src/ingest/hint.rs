@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use pagevault_api::upload::Hint;
-use pagevault_archive::{ArchiveError, Collector, Identity, Limits, Member, MemberKind};
+use pagevault_archive::{ArchiveError, Checkpoint, Collector, Limits, Member, MemberKind};
 
 use super::{Plan, domain, lineage, scan};
 use crate::folder::Folder;
@@ -12,18 +12,18 @@ use crate::folder::Folder;
 /// The plan that the hint of an upload leads to; nothing if it cannot be read, which costs time, not
 /// correctness. Blocks. The hint itself is large, and not kept in memory.
 pub(super) fn plan(folder: &Folder, workload: Option<&str>) -> Option<Plan> {
-    let members = decode(folder.hint()?)?;
-    let identity = identity(&members).ok()?;
-    let (spaces, _) = scan::spaces(&scan::images(&members));
-    Some(Plan { domain: domain(&identity), lineage: lineage(&identity, workload), spaces })
+    let mut checkpoint = read(decode(folder.hint()?)?).ok()?;
+    let (spaces, _) = scan::spaces(&checkpoint.take_images());
+    let identity = &checkpoint.identity;
+    Some(Plan { domain: domain(identity), lineage: lineage(identity, workload), spaces })
 }
 
-/// The identity, as the archive's reader finds it, from the members alone.
-fn identity(members: &BTreeMap<String, Vec<u8>>) -> Result<Identity, ArchiveError> {
+/// What the archive's reader would find, from the members alone.
+fn read(members: BTreeMap<String, Vec<u8>>) -> Result<Checkpoint, ArchiveError> {
     let mut collector = Collector::new(Limits::default());
     for (path, bytes) in members {
         let member = Member {
-            path: path.clone(),
+            path,
             kind: MemberKind::File,
             size: bytes.len() as u64,
             header_offset: 0,
@@ -32,10 +32,10 @@ fn identity(members: &BTreeMap<String, Vec<u8>>) -> Result<Identity, ArchiveErro
             mtime: 0,
         };
         if collector.observe(&member)? {
-            collector.keep(path, bytes.clone());
+            collector.keep(&member.path, bytes);
         }
     }
-    Ok(collector.finish(0)?.identity)
+    collector.finish(0)
 }
 
 fn decode(hint: Hint) -> Option<BTreeMap<String, Vec<u8>>> {

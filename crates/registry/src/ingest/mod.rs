@@ -110,15 +110,17 @@ impl Ingest {
             Some(plan) => Some((self.store(&plan, None, members, &growing).await, plan)),
             None => None,
         };
-        let checkpoint = match scan.await.unwrap_or_else(|_| Err(scan::interrupted())) {
-            Ok(checkpoint) => checkpoint,
+        let understood = match scan.await.unwrap_or_else(|_| Err(scan::interrupted())) {
+            Ok(checkpoint) => blocking(move || understand(checkpoint, workload.as_deref())).await,
+            Err(error) => Err(error),
+        };
+        let (plan, report, warnings, checkpoint) = match understood {
+            Ok(understood) => understood,
             Err(error) => {
                 give_up(early.map(|(stored, _)| stored)).await;
                 return Err(error);
             }
         };
-        let (plan, report, warnings, checkpoint) =
-            blocking(move || Ok(understand(checkpoint, workload.as_deref()))).await?;
         let parsed = begun.elapsed();
         let stored = match early {
             // The hint may choose what pages are compared with, never who the checkpoint is.
@@ -277,16 +279,17 @@ fn on_thread<T: Send + 'static>(
 
 /// What the archive says, and how its pages are to be stored.
 fn understand(
-    checkpoint: Checkpoint,
+    mut checkpoint: Checkpoint,
     workload: Option<&str>,
-) -> (Plan, Report, Vec<String>, Checkpoint) {
-    let images = scan::images(&checkpoint.kept);
+) -> Result<(Plan, Report, Vec<String>, Checkpoint)> {
+    let images = checkpoint.take_images();
+    scan::check_pages(&images, &checkpoint.members)?;
     let (spaces, mut warnings) = scan::spaces(&images);
     let report = pagevault_criu::inspect(&images);
     warnings.extend(report.warnings.iter().cloned());
     let identity = &checkpoint.identity;
     let plan = Plan { domain: domain(identity), lineage: lineage(identity, workload), spaces };
-    (plan, report, warnings, checkpoint)
+    Ok((plan, report, warnings, checkpoint))
 }
 
 fn replay(members: &[Member]) -> UnboundedReceiver<Member> {

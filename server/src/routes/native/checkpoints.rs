@@ -28,7 +28,7 @@ pub(super) async fn push(State(app): State<Shared>, request: Request) -> Respons
 async fn push_body(app: &Shared, request: Request) -> Handled {
     let (parts, body) = request.into_parts();
     let options = options(&Query::strict(&parts.uri, &["ref", "workload", "node", "label"])?)?;
-    let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
+    let body = Incoming::new(app, body, &parts.headers);
     let new = NewUpload { options, bytes: body.length(), hint: None };
     let registry = app.registry.clone();
     let done = send(body, |body| async move {

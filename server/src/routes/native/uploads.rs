@@ -60,7 +60,7 @@ async fn append_to(app: &Shared, id: String, request: Request) -> Handled {
     let offset = offset.ok_or_else(|| {
         Failure::invalid("header Upload-Offset is missing, or not a number of bytes")
     })?;
-    let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
+    let body = Incoming::new(app, body, &parts.headers);
     let registry = app.registry.clone();
     let arrived =
         send(body, |body| async move { registry.append_upload(&id, offset, body).await }).await?;
@@ -105,7 +105,7 @@ pub(super) async fn body<T: serde::de::DeserializeOwned>(
 ) -> Handled<T> {
     Query::strict(request.uri(), &[])?;
     let (parts, body) = request.into_parts();
-    let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
+    let body = Incoming::new(app, body, &parts.headers);
     json(&body.read(max).await?)
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use pagevault_api::Digest;
 use pagevault_api::headers::DOCKER_CONTENT_DIGEST;
 use pagevault_api::oci_error::OciErrorCode;
 use pagevault_registry::Blob;
@@ -18,11 +19,11 @@ use crate::range::{Selection, content_range, select};
 use crate::reply::{empty, set, text};
 
 /// What a blob is, without its bytes.
-pub(super) async fn head(app: &Shared, name: &str, text: &str) -> Handled {
-    // Whoever is told that it is here will not send it.
-    let blob = app.registry.promised_blob(name, &digest(text)?).await?;
-    let mut response = described(StatusCode::OK, &blob);
-    set(&mut response, "content-length", blob.bytes.to_string());
+pub(super) async fn head(app: &Shared, name: &str, of: &str) -> Handled {
+    let digest = digest(of)?;
+    let bytes = app.registry.blob_bytes(name, &digest).await?;
+    let mut response = described(StatusCode::OK, &digest);
+    set(&mut response, "content-length", bytes.to_string());
     Ok(response)
 }
 
@@ -51,14 +52,14 @@ pub(super) async fn delete(app: &Shared, name: &str, text: &str) -> Handled {
 }
 
 async fn whole(blob: Blob) -> Handled {
-    let mut response = described(StatusCode::OK, &blob);
+    let mut response = described(StatusCode::OK, &blob.digest);
     set(&mut response, "content-length", blob.bytes.to_string());
     *response.body_mut() = outgoing(blob.stream(0..blob.bytes)).await?;
     Ok(response)
 }
 
 async fn part(blob: Blob, range: Range<u64>) -> Handled {
-    let mut response = described(StatusCode::PARTIAL_CONTENT, &blob);
+    let mut response = described(StatusCode::PARTIAL_CONTENT, &blob.digest);
     set(&mut response, "content-length", (range.end - range.start).to_string());
     set(&mut response, "content-range", content_range(&range, blob.bytes));
     *response.body_mut() = outgoing(blob.stream(range)).await?;
@@ -67,7 +68,7 @@ async fn part(blob: Blob, range: Range<u64>) -> Handled {
 
 async fn parts(blob: Blob, ranges: Vec<Range<u64>>) -> Handled {
     let parts = ByteRanges::new(ranges, blob.bytes, unique());
-    let mut response = described(StatusCode::PARTIAL_CONTENT, &blob);
+    let mut response = described(StatusCode::PARTIAL_CONTENT, &blob.digest);
     set(&mut response, "content-type", parts.content_type());
     set(&mut response, "content-length", parts.length().to_string());
     *response.body_mut() = outgoing(parts.stream(blob)).await?;
@@ -82,21 +83,20 @@ fn unsatisfiable(blob: &Blob) -> Response {
 }
 
 /// What every response about a blob says.
-fn described(status: StatusCode, blob: &Blob) -> Response {
-    let digest = blob.digest.to_string();
+fn described(status: StatusCode, digest: &Digest) -> Response {
     let mut response = empty(status);
     set(&mut response, "content-type", "application/octet-stream");
     set(&mut response, "accept-ranges", "bytes");
-    set(&mut response, "etag", etag(blob));
+    set(&mut response, "etag", etag(digest));
     set(&mut response, DOCKER_CONTENT_DIGEST, digest);
     response
 }
 
-fn etag(blob: &Blob) -> String {
-    format!("\"{}\"", blob.digest)
+fn etag(digest: &Digest) -> String {
+    format!("\"{digest}\"")
 }
 
 /// `If-Range`: a range is for those who hold the rest of this blob.
 fn applies(headers: &HeaderMap, blob: &Blob) -> bool {
-    text(headers, "if-range").is_none_or(|held| held.trim() == etag(blob))
+    text(headers, "if-range").is_none_or(|held| held.trim() == etag(&blob.digest))
 }

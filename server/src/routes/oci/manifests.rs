@@ -17,6 +17,9 @@ use crate::reply::{empty, set, text};
 /// Tags that one PUT may set; each is a record of its own.
 const TAGS_MAX: usize = 100;
 
+/// What clients show to people who pull the memory of processes.
+const WARNING: &str = "299 - \"this image holds the memory of processes, and the secrets in it\"";
+
 /// The manifest, in the type that it was pushed with: what `Accept` says is not looked at, since
 /// clients that leave a type out fail on a 404 and cope with the type. Always whole: a manifest is
 /// smaller than what containerd asks for with its `Range: bytes=0-`.
@@ -31,6 +34,9 @@ pub(super) async fn get(app: &Shared, name: &str, reference: &str, headers: &Hea
     let mut response = empty(status);
     set(&mut response, "etag", etag);
     set(&mut response, DOCKER_CONTENT_DIGEST, digest);
+    if manifest.checkpoint {
+        set(&mut response, "warning", WARNING);
+    }
     if !fresh {
         set(&mut response, "content-type", &manifest.media_type);
         set(&mut response, "content-length", manifest.bytes.len().to_string());
@@ -58,7 +64,7 @@ pub(super) async fn put(
     let media_type = text(&parts.headers, "content-type")
         .map(|kind| kind.split(';').next().unwrap_or(kind).trim().to_owned())
         .filter(|kind| !kind.is_empty());
-    let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
+    let body = Incoming::new(app, body, &parts.headers);
     let bytes = body.read(app.settings.manifest_max.0).await?;
     let (registry, repository) = (app.registry.clone(), name.to_owned());
     let tagged = !tags.is_empty();
@@ -69,6 +75,10 @@ pub(super) async fn put(
     let mut response = empty(StatusCode::CREATED);
     set(&mut response, "location", format!("/v2/{name}/manifests/{}", put.digest));
     set(&mut response, DOCKER_CONTENT_DIGEST, &put.digest);
+    if put.missing > 0 {
+        let what = format!("{} blobs of this manifest are not in this repository", put.missing);
+        set(&mut response, "warning", format!("299 - \"{what}\""));
+    }
     if let Some(subject) = put.subject {
         set(&mut response, OCI_SUBJECT, &subject);
     }

@@ -10,6 +10,7 @@ use axum::response::Response;
 use pagevault_api::Digest;
 use pagevault_api::headers::{DOCKER_CONTENT_DIGEST, DOCKER_UPLOAD_UUID};
 use pagevault_api::oci_error::OciErrorCode;
+use pagevault_registry::DigestAlgorithm;
 
 use super::digest;
 use crate::app::Shared;
@@ -28,19 +29,23 @@ pub(super) async fn start(app: &Shared, name: &str, parts: &Parts, body: Body) -
             return Ok(created(name, &wanted));
         }
     } else if let Some(wanted) = query.first("digest") {
-        let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
+        let body = Incoming::new(app, body, &parts.headers);
         return at_once(app, name, digest(wanted)?, body).await;
     }
-    let id = app.registry.start_blob_upload(name).await?;
+    let algorithm = match query.first("digest-algorithm") {
+        Some(named) => known(DigestAlgorithm::named(named), named)?,
+        None => DigestAlgorithm::default(),
+    };
+    let id = app.registry.start_blob_upload(name, algorithm).await?;
     Ok(progress(StatusCode::ACCEPTED, name, &id, 0))
 }
 
 async fn at_once(app: &Shared, name: &str, wanted: Digest, body: Incoming) -> Handled {
     let (registry, repository) = (app.registry.clone(), name.to_owned());
-    let expected = wanted.clone();
+    let (expected, algorithm) = (wanted.clone(), algorithm_of(&wanted)?);
     send(body, |body| async move {
-        let id = registry.start_blob_upload(&repository).await?;
-        let stored = match registry.append_blob(&repository, &id, Some(0), body).await {
+        let id = registry.start_blob_upload(&repository, algorithm).await?;
+        let stored = match registry.append_blob(&repository, &id, Some(0), None, body).await {
             Ok(_) => registry.finish_blob_upload(&repository, &id, &expected).await,
             Err(error) => Err(error),
         };
@@ -68,8 +73,8 @@ pub(super) async fn append(
     parts: &Parts,
     body: Body,
 ) -> Handled {
-    let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
-    match receive(app, name, id, parts, body).await {
+    let body = Incoming::new(app, body, &parts.headers);
+    match receive(app, name, id, None, parts, body).await {
         Ok(offset) => Ok(progress(StatusCode::ACCEPTED, name, id, offset)),
         Err(failure) => Ok(refused(name, id, failure)),
     }
@@ -88,9 +93,9 @@ pub(super) async fn finish(
         Failure::bad(OciErrorCode::DigestInvalid, "the query lacks digest=<digest of the blob>")
     })?;
     let wanted = digest(wanted)?;
-    let body = Incoming::new(body, &parts.headers, app.settings.body_timeout());
+    let body = Incoming::new(app, body, &parts.headers);
     if !body.is_empty()
-        && let Err(failure) = receive(app, name, id, parts, body).await
+        && let Err(failure) = receive(app, name, id, Some(&wanted), parts, body).await
     {
         return Ok(refused(name, id, failure));
     }
@@ -113,9 +118,11 @@ async fn receive(
     app: &Shared,
     name: &str,
     id: &str,
+    wanted: Option<&Digest>,
     parts: &Parts,
     mut body: Incoming,
 ) -> Handled<u64> {
+    let algorithm = wanted.map(algorithm_of).transpose()?;
     let mut offset = None;
     if let Some(range) = text(&parts.headers, "content-range") {
         let range = chunk(range).ok_or_else(|| {
@@ -131,7 +138,22 @@ async fn receive(
         offset = Some(range.start);
     }
     let (registry, name, id) = (app.registry.clone(), name.to_owned(), id.to_owned());
-    send(body, |body| async move { registry.append_blob(&name, &id, offset, body).await }).await
+    send(
+        body,
+        |body| async move { registry.append_blob(&name, &id, offset, algorithm, body).await },
+    )
+    .await
+}
+
+fn algorithm_of(digest: &Digest) -> Handled<DigestAlgorithm> {
+    known(DigestAlgorithm::of(digest), digest.algorithm().as_ref())
+}
+
+fn known(algorithm: Option<DigestAlgorithm>, named: &str) -> Handled<DigestAlgorithm> {
+    algorithm.ok_or_else(|| {
+        let detail = format!("digests are sha256 or sha512 here, not {named:?}");
+        Failure::bad(OciErrorCode::DigestInvalid, detail)
+    })
 }
 
 /// A failure; where the chunk came out of order, with what is there, so that the client goes on.

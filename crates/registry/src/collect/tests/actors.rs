@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use pagevault_api::Digest;
 use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail};
 use pagevault_api::media_types::OCI_MANIFEST;
 use pagevault_api::reference::Reference;
@@ -11,7 +12,8 @@ use pagevault_api::stats::IngestStats;
 use pagevault_builder::Image;
 use pagevault_catalog::{BlobLocation, BlobRecord, CheckpointRecord, NewManifest};
 use pagevault_pagestore::{
-    AddressRun, Committed, PAGE, PageStoreError, Part, PartKind, RecipeId, Source, Space, Watch,
+    AddressRun, Committed, LayerWriter, PAGE, PageStoreError, Part, PartKind, RecipeId, Source,
+    Space, Watch,
 };
 
 use super::schedule::Draw;
@@ -24,7 +26,7 @@ use crate::{Result, catalog_error, store_error};
 /// Times that a client begins again.
 const TRIES: u64 = 6;
 
-/// Layers that there are.
+/// Small layers that there are.
 pub(super) const LAYERS: u64 = 5;
 
 /// Pushes a checkpoint as `pagevault push` does; what is there already is pushed again.
@@ -59,20 +61,30 @@ async fn native(publisher: &Publisher, repository: &str, number: u64) -> Result<
 
 /// Stores a layer against a base, if that can still be read.
 async fn store(publisher: &Publisher, number: u64, base: Option<&RecipeId>) -> Result<Committed> {
-    let bytes = content(number);
-    let runs = vec![AddressRun { address: 0x1000, pages: (bytes.len() / PAGE) as u64 }];
-    let space = Space { pid: 1, command: "c".into(), shmem: None, runs };
-    let writer = match publisher.pages.writer("d", base, vec![space.clone()]).await {
+    let written = match write(publisher, number, base).await {
         Err(PageStoreError::Damaged(_) | PageStoreError::NotFound(_)) if base.is_some() => {
-            publisher.pages.writer("d", None, vec![space]).await
+            write(publisher, number, None).await
         }
-        opened => opened,
+        written => written,
     };
-    let mut writer = writer.map_err(store_error)?;
-    let part = Part { offset: 0, bytes: bytes.len() as u64, kind: PartKind::Pages(0) };
-    let (len, source): (u64, Arc<dyn Source>) = (bytes.len() as u64, Arc::new(bytes));
-    writer.write(part, &source).await.map_err(store_error)?;
-    writer.commit(layer_digest(number).as_ref(), len).await.map_err(store_error)
+    let (writer, bytes) = written.map_err(store_error)?;
+    writer.commit(layer_digest(number).as_ref(), bytes).await.map_err(store_error)
+}
+
+async fn write(
+    publisher: &Publisher,
+    number: u64,
+    base: Option<&RecipeId>,
+) -> std::result::Result<(LayerWriter, u64), PageStoreError> {
+    let pages = content(number);
+    let bytes = pages.len() as u64;
+    let runs = vec![AddressRun { address: 0x1000, pages: bytes / PAGE as u64 }];
+    let space = Space { pid: 1, command: "c".into(), shmem: None, runs };
+    let mut writer = publisher.pages.writer("d", base, vec![space]).await?;
+    let part = Part { offset: 0, bytes, kind: PartKind::Pages(0) };
+    let source: Arc<dyn Source> = Arc::new(pages);
+    writer.write(part, &source).await?;
+    Ok((writer, bytes))
 }
 
 /// Pushes an image of one layer as an OCI client does: it asks whether the layer is there, has it
@@ -88,7 +100,7 @@ pub(super) async fn push_oci(
     for _ in 0..TRIES {
         let there = publisher.head(repository, &layer).await?.is_some()
             || match from {
-                Some(from) => publisher.mount(repository, &layer, from).await?,
+                Some(from) => mount(&publisher, repository, &layer, from).await?,
                 None => false,
             };
         let sent = match there {
@@ -109,6 +121,41 @@ pub(super) async fn push_oci(
         }
     }
     world.gave_up.set(world.gave_up.get() + 1);
+    Ok(())
+}
+
+async fn mount(
+    publisher: &Publisher,
+    repository: &str,
+    layer: &Digest,
+    from: &str,
+) -> Result<bool> {
+    match publisher.catalog.find_blob(from, layer).await.map_err(catalog_error)? {
+        Some(record) => publisher.mount(repository, layer, record).await,
+        None => Ok(false),
+    }
+}
+
+/// Stores a layer that a manifest names in another way, against another base, in the same place, as
+/// those do that landed over OCI.
+pub(super) async fn store_anew(world: &World, repository: &str, number: u64) -> Result<()> {
+    let publisher = world.publisher();
+    let found = publisher.catalog.find_manifest(repository, &manifest_digest(number)).await;
+    let Some(manifest) = found.map_err(catalog_error)? else { return Ok(()) };
+    let layer = layer_digest(number).to_string();
+    let Some(BlobLocation::Recipe(id)) = manifest.blobs.get(&layer) else { return Ok(()) };
+    let base = publisher.catalog.newest_of_lineage("lineage").await.map_err(catalog_error)?;
+    let base = base.map(|base| RecipeId(base.recipe)).filter(|base| base.0 != *id);
+    let anew = async {
+        let (writer, bytes) = write(&publisher, number, base.as_ref()).await?;
+        writer.replacing(&RecipeId(id.clone())).await?.commit(&layer, bytes).await
+    };
+    // Whatever goes wrong, the layer stays as it is.
+    match anew.await {
+        Ok(_) => world.anew.set(world.anew.get() + 1),
+        Err(PageStoreError::Store(error)) => return Err(store_error(error.into())),
+        Err(_) => {}
+    }
     Ok(())
 }
 

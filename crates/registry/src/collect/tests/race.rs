@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use pagevault_objects::{MemoryStore, ObjectStore};
 
-use super::actors::{LAYERS, collect, delete, delete_blob, push_native, push_oci};
+use super::actors::{LAYERS, collect, delete, delete_blob, push_native, push_oci, store_anew};
 use super::rest;
 use super::schedule::{self, Draw, YieldStore};
-use super::world::World;
+use super::world::{LARGE, World};
 
 /// Schedules that every test run tries.
 const SCHEDULES: u64 = 1_000;
@@ -27,7 +27,7 @@ fn nothing_that_was_acknowledged_is_lost_in_any_schedule() {
     };
     let schedules = number("PAGEVAULT_SCHEDULES", SCHEDULES);
     let first = number("PAGEVAULT_SEED", 1);
-    let sums: [AtomicU64; 4] = Default::default();
+    let sums: [AtomicU64; 5] = Default::default();
     let next = AtomicU64::new(first);
     let work = || {
         loop {
@@ -50,28 +50,30 @@ fn nothing_that_was_acknowledged_is_lost_in_any_schedule() {
         scope.spawn(work);
         scope.spawn(work);
     });
-    let [pushed, seen, again, gave_up] = sums.map(AtomicU64::into_inner);
+    let [pushed, seen, again, gave_up, anew] = sums.map(AtomicU64::into_inner);
     println!(
         "{schedules} schedules: {pushed} pushes and deletes, {seen} pulls, {again} pushes that \
-         began again, {gave_up} that gave up"
+         began again, {gave_up} that gave up, {anew} layers stored anew"
     );
     // It was not for want of anything to collect.
     assert!(schedules < 1_000 || again > 0);
 }
 
 /// One schedule; counts what happened in it.
-fn one(seed: u64) -> [u64; 4] {
+fn one(seed: u64) -> [u64; 5] {
     pagevault_pagestore::names::seed(Some(seed));
     let mut draw = Draw::new(seed);
     let memory = MemoryStore::default();
     memory.advance_clock(1_000_000);
     let store: Arc<dyn ObjectStore> = Arc::new(YieldStore(memory.clone()));
     let alone = draw.one_in(4);
+    // Large layers are shared from each other, and take time.
+    let layers = if draw.one_in(8) { LAYERS + 3 } else { LAYERS };
     let world = World::new(memory.clone(), store, alone);
     let mut tasks: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
     for _ in 0..2 + draw.below(3) {
         let draw = Draw::new(draw.below(u64::MAX));
-        tasks.push(Box::pin(client(&world, draw)));
+        tasks.push(Box::pin(client(&world, draw, layers)));
     }
     for _ in 0..1 + draw.below(2) {
         let times = 1 + draw.below(3);
@@ -97,15 +99,20 @@ fn one(seed: u64) -> [u64; 4] {
         assert_eq!(world.gave_up.get(), 0);
     }
     let events = world.events.borrow().values().map(|events| events.len() as u64).sum();
-    [events, seen, world.again.get(), world.gave_up.get()]
+    [events, seen, world.again.get(), world.gave_up.get(), world.anew.get()]
 }
 
 /// A client: pushes and deletes, in any order.
-async fn client(world: &World, mut draw: Draw) {
+async fn client(world: &World, mut draw: Draw, layers: u64) {
     for _ in 0..1 + draw.below(3) {
         let repository = REPOSITORIES[draw.below(3) as usize];
-        let number = draw.below(LAYERS);
-        let done = match draw.below(16) {
+        // Large ones are few: mostly they.
+        let number = if layers > LARGE && !draw.one_in(4) {
+            LARGE + draw.below(layers - LARGE)
+        } else {
+            draw.below(LARGE)
+        };
+        let done = match draw.below(18) {
             0..7 => push_native(world, repository, number).await,
             7..9 => push_oci(world, repository, None, number).await,
             9..12 => {
@@ -113,6 +120,7 @@ async fn client(world: &World, mut draw: Draw) {
                 push_oci(world, repository, Some(from), number).await
             }
             12..15 => delete(world, repository, number).await,
+            15..17 => store_anew(world, repository, number).await,
             _ => delete_blob(world, repository, number).await,
         };
         done.unwrap();

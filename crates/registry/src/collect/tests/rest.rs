@@ -45,7 +45,7 @@ pub(super) fn all_goes(memory: &MemoryStore) {
         now(plain.catalog.delete_manifest(&repository, &record.digest)).unwrap();
     }
     collect_all(memory);
-    for prefix in ["recipes/", "data/", "tombstones/", "promises/"] {
+    for prefix in ["recipes/", "data/", "hooks/", "tombstones/", "promises/"] {
         assert_eq!(keys(memory, prefix), Vec::<String>::new());
     }
     let (listed, _) = now(plain.catalog.records(None, 10_000)).unwrap();

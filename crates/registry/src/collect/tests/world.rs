@@ -33,6 +33,8 @@ pub(super) struct World {
     /// Pushes that had to begin again, and that gave up.
     pub(super) again: Cell<u64>,
     pub(super) gave_up: Cell<u64>,
+    /// Layers that were stored anew in their places.
+    pub(super) anew: Cell<u64>,
     exclusive: Option<PageStore>,
     pub(super) plain: Plain,
 }
@@ -52,6 +54,7 @@ impl World {
             clock: Cell::new(0),
             again: Cell::new(0),
             gave_up: Cell::new(0),
+            anew: Cell::new(0),
             exclusive,
         }
     }
@@ -107,8 +110,13 @@ impl World {
 }
 
 pub(super) fn pages(store: Arc<dyn ObjectStore>, exclusive: bool) -> PageStore {
-    let options =
-        PageStoreOptions { workers: Workers::Inline, window_bytes: 1 << 20, level: 1, exclusive };
+    let options = PageStoreOptions {
+        workers: Workers::Inline,
+        window_bytes: 1 << 20,
+        level: 1,
+        exclusive,
+        share: true,
+    };
     PageStore::new(store, options)
 }
 
@@ -180,15 +188,27 @@ impl Plain {
     }
 }
 
-/// The pages of a layer: those of one lineage have much in common.
+/// The pages of a layer. Those of one lineage have much in common; from [`LARGE`] on they are long
+/// enough to be shared by others.
 pub(super) fn content(number: u64) -> Vec<u8> {
     static ALL: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     let all = ALL.get_or_init(|| (0..16).map(make_content).collect());
     all[usize::try_from(number).unwrap()].clone()
 }
 
+/// The first layer of many pages.
+pub(super) const LARGE: u64 = 5;
+
 fn make_content(number: u64) -> Vec<u8> {
-    let mut bytes: Vec<u8> = (0..3 * PAGE).map(|i| (i * i / 11 + i / 997) as u8).collect();
+    let pages = if number < LARGE { 3 } else { 96 };
+    let mut state = 1u32;
+    let mut bytes: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // Large ones cost time to store, not so much if they shrink.
+        (state >> 24).to_le_bytes()[0] & 3
+    })
+    .take(pages * PAGE)
+    .collect();
     bytes[usize::try_from(number % 3).unwrap() * PAGE + 17] = 200 + u8::try_from(number).unwrap();
     bytes
 }

@@ -1,0 +1,94 @@
+//! Naming the objects that a layer shares from, before it relies on them.
+
+use futures_util::stream::{Stream, StreamExt};
+use pagevault_objects::Precondition;
+
+use super::LayerWriter;
+use super::commit::lost;
+use super::encode::Done;
+use crate::Result;
+use crate::collect::{Kind, Standing};
+use crate::recipe::Recipe;
+use crate::share::Ask;
+use crate::store::PageStore;
+
+/// Most objects of others that a layer is shared from: a reader opens them all.
+const OTHERS_MAX: usize = 64;
+
+impl LayerWriter {
+    /// The next segment that is encoded. Meanwhile names the objects that those being encoded ask
+    /// for: the writer alone knows the version of its pending recipe.
+    pub(super) async fn next(
+        &mut self,
+        encoded: &mut (impl Stream<Item = Result<Done>> + Unpin),
+    ) -> Result<Option<Done>> {
+        loop {
+            let Some(share) = &mut self.share else {
+                return encoded.next().await.transpose();
+            };
+            let ask = tokio::select! {
+                biased;
+                Some(ask) = share.asks.recv() => ask,
+                done = encoded.next() => return done.transpose(),
+            };
+            let mut asks = vec![ask];
+            while let Ok(ask) = share.asks.try_recv() {
+                asks.push(ask);
+            }
+            self.name_objects(asks).await?;
+        }
+    }
+
+    /// Publishes the pending recipe with the objects that are asked for, and only then looks
+    /// whether they may be used: a collector that condemns one later sees that it is named.
+    async fn name_objects(&mut self, asks: Vec<Ask>) -> Result<()> {
+        let mut fresh: Vec<String> = asks.iter().map(|ask| ask.object.clone()).collect();
+        fresh.sort_unstable();
+        fresh.dedup();
+        let known = self.share.as_ref().map(|share| &share.answers);
+        fresh.retain(|object| known.is_some_and(|known| !known.contains_key(object)));
+        let named = self.recipe.objects.len();
+        let room = (OTHERS_MAX + 1).saturating_sub(named);
+        let refused = fresh.split_off(room.min(fresh.len()));
+        if !fresh.is_empty() {
+            self.publish_with(&fresh).await?;
+        }
+        let mut answers: Vec<(String, Option<u32>)> =
+            refused.into_iter().map(|object| (object, None)).collect();
+        for object in fresh {
+            let answer = if self.store.may_use(&object).await {
+                self.recipe.objects.push(object.clone());
+                Some((self.recipe.objects.len() - 1) as u32)
+            } else {
+                None
+            };
+            answers.push((object, answer));
+        }
+        if let Some(share) = &mut self.share {
+            share.answers.extend(answers);
+            for ask in asks {
+                let answer = share.answers.get(&ask.object).copied().flatten();
+                // One that does not wait any more has failed, and says so itself.
+                let _ = ask.reply.send(answer);
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish_with(&mut self, objects: &[String]) -> Result<()> {
+        let mut pending = Recipe { extents: Vec::new(), ..self.recipe.clone() };
+        pending.objects.extend_from_slice(objects);
+        let when = Precondition::Matches(self.version.clone());
+        let (version, _) = self.store.put_recipe(&self.id, pending, when).await.map_err(lost)?;
+        self.version = version;
+        Ok(())
+    }
+}
+
+impl PageStore {
+    /// Whether an object that a pending recipe names has no tombstone, and is there. In doubt not.
+    pub(crate) async fn may_use(&self, object: &str) -> bool {
+        let named = [(Kind::Data, object.to_owned())];
+        self.standing_of(&named).await.is_ok_and(|standing| standing == Standing::Kept)
+    }
+}

@@ -1,0 +1,243 @@
+//! What the server counts, for Prometheus. Every metric is named here, once.
+//!
+//! | metric | kind | unit, labels |
+//! |---|---|---|
+//! | `pagevault_http_requests_total` | counter | requests that have ended, by `route`, `method` and `status` |
+//! | `pagevault_http_request_duration_seconds` | histogram | until the last byte of the response, by `route` |
+//! | `pagevault_http_received_bytes_total` | counter | bytes of request bodies, by `route` |
+//! | `pagevault_http_sent_bytes_total` | counter | bytes of response bodies, by `route` |
+//! | `pagevault_http_requests_open` | gauge | requests under way |
+//! | `pagevault_connections_open` | gauge | connections |
+//! | `pagevault_uploads_open` | gauge | request bodies that are being read |
+//! | `pagevault_uploads_waiting` | gauge | requests whose body waits for its turn |
+//! | `pagevault_disk_free_bytes` | gauge | bytes that pushes may still fill |
+
+use std::fmt::Error;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Seconds: from a manifest out of memory to a large layer over a slow line.
+const BUCKETS: [f64; 12] =
+    [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0, 30.0, 120.0, 600.0];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRoute {
+    route: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfRequest {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+/// All metrics of a server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<OfRequest, Counter>,
+    durations: Family<OfRoute, Histogram>,
+    received: Family<OfRoute, Counter>,
+    sent: Family<OfRoute, Counter>,
+    pub(crate) requests_open: Gauge,
+    pub(crate) connections_open: Gauge,
+    pub(crate) uploads_open: Gauge,
+    pub(crate) uploads_waiting: Gauge,
+    disk_free: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("pagevault"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+            received: Family::default(),
+            sent: Family::default(),
+            requests_open: Gauge::default(),
+            connections_open: Gauge::default(),
+            uploads_open: Gauge::default(),
+            uploads_waiting: Gauge::default(),
+            disk_free: Gauge::default(),
+        };
+        metrics.name();
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Gives each its name and its help. Units and `_total` are put on by the encoder.
+    fn name(&mut self) {
+        let to = &mut self.registry;
+        to.register("http_requests", "Requests that have ended", self.requests.clone());
+        to.register_with_unit(
+            "http_request_duration",
+            "Time until the last byte of the response",
+            Unit::Seconds,
+            self.durations.clone(),
+        );
+        for (name, help, counter) in [
+            ("http_received", "Bytes of request bodies", &self.received),
+            ("http_sent", "Bytes of response bodies", &self.sent),
+        ] {
+            to.register_with_unit(name, help, Unit::Bytes, counter.clone());
+        }
+        for (name, help, gauge) in [
+            ("http_requests_open", "Requests under way", &self.requests_open),
+            ("connections_open", "Connections", &self.connections_open),
+            ("uploads_open", "Request bodies that are being read", &self.uploads_open),
+            ("uploads_waiting", "Requests whose body waits for its turn", &self.uploads_waiting),
+        ] {
+            to.register(name, help, gauge.clone());
+        }
+        let help = "Bytes that pushes may still fill";
+        to.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
+    }
+
+    /// Counts a request that has ended.
+    pub(crate) fn ended(&self, route: &'static str, end: &Ended<'_>) {
+        let of = OfRoute { route };
+        let method = method(end.method);
+        let request = OfRequest { route, method, status: end.status.as_u16() };
+        self.requests.get_or_create(&request).inc();
+        self.durations.get_or_create(&of).observe(end.duration.as_secs_f64());
+        self.received.get_or_create(&of).inc_by(end.received);
+        self.sent.get_or_create(&of).inc_by(end.sent);
+    }
+
+    /// What Prometheus reads.
+    pub(crate) fn text(&self, disk_free_bytes: Option<u64>) -> Result<String, Error> {
+        if let Some(bytes) = disk_free_bytes {
+            self.disk_free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// A request that has ended.
+pub(crate) struct Ended<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) status: StatusCode,
+    pub(crate) duration: Duration,
+    pub(crate) received: u64,
+    pub(crate) sent: u64,
+}
+
+/// The methods that there are; a client must not be able to make up labels.
+fn method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::PUT => "PUT",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        _ => "other",
+    }
+}
+
+/// What a path is about, in as few words as tell endpoints apart.
+pub(crate) fn route(path: &str) -> &'static str {
+    let Some(below) = path.strip_prefix("/v2") else {
+        return match path {
+            "/" | "/style.css" => "page",
+            "/healthz" | "/readyz" | "/metrics" => "probe",
+            _ if path.starts_with("/api/v1/uploads") => "native_upload",
+            _ if path.starts_with("/api/v1/") => "native",
+            _ => "other",
+        };
+    };
+    let mut from_the_right = below.trim_end_matches('/').rsplit('/');
+    let (last, kind) = (from_the_right.next(), from_the_right.next());
+    match (kind, last) {
+        (_, None | Some("")) => "version",
+        (Some("manifests"), _) => "manifest",
+        (Some("uploads"), _) | (Some("blobs"), Some("uploads")) => "upload",
+        (Some("blobs"), _) => "blob",
+        (Some("referrers"), _) => "referrers",
+        (Some("tags"), Some("list")) => "tags",
+        (Some(""), Some("_catalog")) => "catalog",
+        _ => "other",
+    }
+}
+
+/// A gauge that is one higher while this lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Gauge);
+
+impl Counted {
+    pub(crate) fn in_(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes() {
+        for (path, expected) in [
+            ("/v2/", "version"),
+            ("/v2", "version"),
+            ("/v2/_catalog", "catalog"),
+            ("/v2/a/b/tags/list", "tags"),
+            ("/v2/a/manifests/latest", "manifest"),
+            ("/v2/a/blobs/sha256:00", "blob"),
+            ("/v2/a/blobs/uploads/", "upload"),
+            ("/v2/a/blobs/uploads/x", "upload"),
+            ("/v2/a/referrers/sha256:00", "referrers"),
+            ("/v2/a", "other"),
+            ("/api/v1/uploads/x/commit", "native_upload"),
+            ("/api/v1/checkpoints", "native"),
+            ("/metrics", "probe"),
+            ("/x", "other"),
+        ] {
+            assert_eq!(route(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_table_above_names_what_is_written() {
+        let metrics = Metrics::default();
+        let end = Ended {
+            method: &Method::GET,
+            status: StatusCode::OK,
+            duration: Duration::from_millis(2),
+            received: 1,
+            sent: 2,
+        };
+        metrics.ended("blob", &end);
+        let text = metrics.text(Some(7)).unwrap();
+        let table = include_str!("metrics.rs").lines().take_while(|line| line.starts_with("//!"));
+        let named: Vec<_> = table.filter_map(|line| line.strip_prefix("//! | `")).collect();
+        let named: Vec<_> = named.iter().filter_map(|l| l.split('`').next()).collect();
+        assert_eq!(named.len(), text.lines().filter(|line| line.starts_with("# TYPE")).count());
+        for name in named {
+            let written = |l: &str| {
+                l.starts_with(&format!("{name}{{"))
+                    || l.starts_with(&format!("{name} "))
+                    || l.starts_with(&format!("{name}_bucket"))
+            };
+            assert!(text.lines().any(written), "{name} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Load for a registry, over the OCI API, with data that never repeats.
+//!
+//! ```text
+//! load soak  --address HOST:PORT --pid PID [--clients 64] [--seconds 60] [--seed 1] [--bytes-max N]
+//! load bench --address HOST:PORT --pid PID [--scale 1]
+//! ```
+//!
+//! `soak` pushes, pulls, mounts, lists and deletes at once, and fails if any request does, if any
+//! byte is wrong, or if the server's memory grows. `bench` runs one operation after the other and
+//! prints what each cost. Both print JSON; the server is another process, on this machine.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod client;
+mod content;
+mod process;
+mod soak;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+/// What the command line says: `--name value`.
+struct Options(BTreeMap<String, String>);
+
+impl Options {
+    fn read(mut words: impl Iterator<Item = String>) -> Self {
+        let mut options = BTreeMap::new();
+        while let Some(name) = words.next() {
+            let name = name.strip_prefix("--").expect("options are of the form --name value");
+            options.insert(name.to_owned(), words.next().expect("an option lacks its value"));
+        }
+        Self(options)
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0.get(name).unwrap_or_else(|| panic!("--{name} is missing"))
+    }
+
+    fn number(&self, name: &str, default: u64) -> u64 {
+        self.0.get(name).map_or(default, |text| text.parse().expect("a number"))
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut words = std::env::args().skip(1);
+    let what = words.next().unwrap_or_default();
+    let options = Options::read(words);
+    match what.as_str() {
+        "soak" => soak::run(&options).await,
+        "bench" => bench::run(&options).await,
+        _ => panic!("the first word is soak or bench"),
+    }
+}

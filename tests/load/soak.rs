@@ -1,0 +1,264 @@
+//! Everything at once, for a while: no failed request, no wrong byte, memory flat.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::Options;
+use crate::client::{Client, Outcome, location, with_digest};
+use crate::content::{Blob, Random, bytes, digest, manifest};
+use crate::process::Process;
+
+/// Images that a client keeps; then it deletes one for each that it pushes.
+const KEPT: usize = 8;
+/// Memory may grow by so much from the second quarter of the time to the last, and is flat.
+const GROWTH_MAX_BYTES: u64 = 48 << 20;
+
+/// An image in the registry, and the number that its layer can be made from again.
+struct Image {
+    reference: String,
+    manifest: Bytes,
+    blobs: [Blob; 2],
+    seed: u64,
+}
+
+/// What all clients share.
+struct Soak {
+    address: String,
+    seed: u64,
+    end: Instant,
+    /// Bytes that may still be pushed: deleted blobs stay on the disk until they are collected.
+    bytes_left: AtomicU64,
+    pushes: AtomicU64,
+    pulls: AtomicU64,
+    deletes: AtomicU64,
+}
+
+pub(crate) async fn run(options: &Options) -> ExitCode {
+    let seconds = options.number("seconds", 60);
+    let process = Process(options.text("pid").parse().expect("--pid is a number"));
+    let soak = Arc::new(Soak {
+        address: options.text("address").to_owned(),
+        seed: options.number("seed", 1),
+        end: Instant::now() + Duration::from_secs(seconds),
+        bytes_left: AtomicU64::new(options.number("bytes-max", 8 << 30)),
+        pushes: AtomicU64::default(),
+        pulls: AtomicU64::default(),
+        deletes: AtomicU64::default(),
+    });
+    let clients: Vec<_> = (0..options.number("clients", 64))
+        .map(|number| tokio::spawn(Worker::new(Arc::clone(&soak), number).work()))
+        .collect();
+    let watch = tokio::spawn(memory(process, soak.end, seconds));
+    let (mut requests, mut failures) = (0, Vec::new());
+    for client in clients {
+        match client.await.expect("a client panicked") {
+            (count, Ok(())) => requests += count,
+            (count, Err(failure)) => {
+                requests += count;
+                failures.push(failure);
+            }
+        }
+    }
+    let (early, late) = watch.await.expect("the watch panicked");
+    if late > early + GROWTH_MAX_BYTES {
+        failures.push(format!("memory grew from {} MiB to {} MiB", early >> 20, late >> 20));
+    }
+    let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+    let line = json!({
+        "requests": requests, "pushes": count(&soak.pushes), "pulls": count(&soak.pulls),
+        "deletes": count(&soak.deletes), "failures": failures.len(),
+        "memoryMiB": [early >> 20, late >> 20], "seconds": seconds,
+    });
+    println!("{line}");
+    failures.iter().for_each(|failure| eprintln!("{failure}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The most memory of the second quarter of the time, and of the last.
+async fn memory(process: Process, end: Instant, seconds: u64) -> (u64, u64) {
+    let quarter = Duration::from_secs_f64(seconds as f64 / 4.0);
+    let (mut early, mut late) = (0, 0);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let (now, _) = process.memory();
+        match left {
+            Duration::ZERO => return (early, late),
+            left if left < quarter => late = late.max(now),
+            left if left > 2 * quarter && left < 3 * quarter => early = early.max(now),
+            _ => {}
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// One client, with a repository of its own.
+struct Worker {
+    soak: Arc<Soak>,
+    client: Client,
+    random: Random,
+    name: String,
+    images: Vec<Image>,
+    made: u64,
+}
+
+impl Worker {
+    fn new(soak: Arc<Soak>, number: u64) -> Self {
+        Self {
+            client: Client::new(&soak.address),
+            random: Random::new(soak.seed << 20 | number),
+            name: format!("soak/{}-{number}", soak.seed),
+            images: Vec::new(),
+            made: 0,
+            soak,
+        }
+    }
+
+    async fn work(mut self) -> (u64, Outcome<()>) {
+        while Instant::now() < self.soak.end {
+            if let Err(failure) = self.step().await {
+                return (self.client.requests, Err(failure));
+            }
+        }
+        (self.client.requests, Ok(()))
+    }
+
+    async fn step(&mut self) -> Outcome<()> {
+        if self.images.len() >= KEPT {
+            self.delete().await?;
+        }
+        match self.random.below(10) {
+            0..=3 => self.push().await,
+            4..=7 => self.pull().await,
+            8 => self.range().await,
+            _ => self.lists().await,
+        }
+    }
+
+    /// Mostly small, as images are; now and then a large one, as long as there is room.
+    fn size(&mut self) -> usize {
+        let size = match self.random.below(20) {
+            0..=9 => 1 + self.random.below(64 << 10),
+            10..=17 => 64 << 10 | self.random.below(1 << 20),
+            _ => 4 << 20 | self.random.below(16 << 20),
+        };
+        let left = &self.soak.bytes_left;
+        let take = |left: u64| left.checked_sub(size);
+        let size = match left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
+            Ok(_) => size,
+            Err(_) => 1 + size % 4096,
+        };
+        usize::try_from(size).expect("a size")
+    }
+
+    async fn push(&mut self) -> Outcome<()> {
+        let (mut blobs, mut seed) = (Vec::new(), 0);
+        for len in [1 + self.random.index(4096), self.size()] {
+            seed = self.random.next();
+            let content = bytes(seed, len);
+            let blob = Blob::of(&content);
+            self.push_blob(&blob, content).await?;
+            let head = format!("HEAD /v2/{}/blobs/{}", self.name, blob.digest);
+            self.client.read(&head, &[], Bytes::new(), &[200]).await?;
+            blobs.push(blob);
+        }
+        let manifest = manifest(&blobs[0], &blobs[1]);
+        let tag = format!("t{}", self.made);
+        self.made += 1;
+        self.client.put_manifest(&self.name, &tag, manifest.clone()).await?;
+        let blobs = blobs.try_into().expect("two blobs");
+        self.images.push(Image { reference: digest(&manifest), manifest, blobs, seed });
+        self.soak.pushes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// By one of the ways that clients have.
+    async fn push_blob(&mut self, blob: &Blob, content: Bytes) -> Outcome<()> {
+        match self.random.below(4) {
+            0 => {
+                let line = format!("POST /v2/{}/blobs/uploads/?digest={}", self.name, blob.digest);
+                self.client.read(&line, &[], content, &[201]).await.map(drop)
+            }
+            1 => {
+                let mut to = self.client.open(&self.name).await?;
+                let middle = content.len() / 2;
+                for part in [content.slice(..middle), content.slice(middle..)] {
+                    let line = format!("PATCH {to}");
+                    let (headers, _) = self.client.read(&line, &[], part, &[202]).await?;
+                    to = location(&headers).unwrap_or(to);
+                }
+                let line = format!("PUT {}", with_digest(&to, blob));
+                self.client.read(&line, &[], Bytes::new(), &[201]).await.map(drop)
+            }
+            _ => self.client.push(&self.name, blob, content).await,
+        }
+    }
+
+    async fn pull(&mut self) -> Outcome<()> {
+        if self.images.is_empty() {
+            return Ok(());
+        }
+        let image = &self.images[self.random.index(self.images.len())];
+        let line = format!("GET /v2/{}/manifests/{}", self.name, image.reference);
+        let (_, found) = self.client.read(&line, &[], Bytes::new(), &[200]).await?;
+        if found != image.manifest {
+            return Err(format!("{line}: WRONG BYTES"));
+        }
+        for blob in &image.blobs {
+            self.client.pull(&self.name, blob).await?;
+        }
+        self.soak.pulls.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The last third of a blob; and all of it, mounted elsewhere.
+    async fn range(&mut self) -> Outcome<()> {
+        let Some(image) = self.images.last() else { return Ok(()) };
+        let [_, layer] = &image.blobs;
+        let line = format!("GET /v2/{}/blobs/{}", self.name, layer.digest);
+        let from = layer.bytes - 1 - layer.bytes / 3;
+        let range = [("range", &*format!("bytes={from}-"))];
+        let (_, part) = self.client.read(&line, &range, Bytes::new(), &[206]).await?;
+        if part != bytes(image.seed, layer.bytes).slice(from..) {
+            return Err(format!("{line}: WRONG BYTES: {} from {from}", part.len()));
+        }
+        let (to, digest) = (format!("{}-mounted", self.name), &layer.digest);
+        let line = format!("POST /v2/{to}/blobs/uploads/?mount={digest}&from={}", self.name);
+        self.client.read(&line, &[], Bytes::new(), &[201]).await?;
+        self.client.pull(&to, layer).await?;
+        let line = format!("DELETE /v2/{to}/blobs/{digest}");
+        self.client.read(&line, &[], Bytes::new(), &[202]).await.map(drop)
+    }
+
+    async fn lists(&mut self) -> Outcome<()> {
+        if self.images.is_empty() {
+            return Ok(());
+        }
+        let line = format!("GET /v2/{}/tags/list", self.name);
+        let (_, body) = self.client.read(&line, &[], Bytes::new(), &[200]).await?;
+        let body: serde_json::Value = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+        let tags = body["tags"].as_array().map_or(0, Vec::len);
+        if tags == self.images.len() {
+            return Ok(());
+        }
+        Err(format!("{line}: {tags} tags of {} images", self.images.len()))
+    }
+
+    async fn delete(&mut self) -> Outcome<()> {
+        let at = self.random.index(self.images.len());
+        let image = self.images.swap_remove(at);
+        let manifest = format!("/v2/{}/manifests/{}", self.name, image.reference);
+        self.client.read(&format!("DELETE {manifest}"), &[], Bytes::new(), &[202]).await?;
+        self.client.read(&format!("GET {manifest}"), &[], Bytes::new(), &[404]).await?;
+        for blob in &image.blobs {
+            let line = format!("DELETE /v2/{}/blobs/{}", self.name, blob.digest);
+            self.client.read(&line, &[], Bytes::new(), &[202]).await?;
+        }
+        self.soak.deletes.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
