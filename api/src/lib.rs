@@ -5,6 +5,7 @@
 
 pub mod annotations;
 pub mod checkpoint;
+pub mod gc;
 pub mod headers;
 pub mod media_types;
 pub mod oci_error;

@@ -30,7 +30,7 @@ fn table(kind: Kind) -> (u16, Oci, ProblemKind) {
         Kind::Full => (507, Oci::Denied, ProblemKind::InsufficientStorage),
         Kind::BodyBroken => (408, Oci::BlobUploadInvalid, ProblemKind::Interrupted),
         Kind::Damaged => (500, Oci::Unknown, ProblemKind::Damaged),
-        Kind::Unavailable => (503, Oci::Unknown, ProblemKind::Unavailable),
+        Kind::Collected | Kind::Unavailable => (503, Oci::Unknown, ProblemKind::Unavailable),
         Kind::Internal => (500, Oci::Unknown, ProblemKind::Internal),
     }
 }

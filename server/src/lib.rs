@@ -7,6 +7,7 @@ mod app;
 mod body;
 mod errors;
 mod guard;
+mod jobs;
 mod metrics;
 mod multipart;
 mod observe;

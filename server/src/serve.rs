@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::app::{App, Shared};
+use crate::jobs;
 use crate::metrics::Counted;
 use crate::paced::Paced;
 use crate::routes;
@@ -50,9 +51,11 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let mut collecting = pin!(jobs::collect(Arc::clone(&app.registry), app.settings.gc_interval()));
     loop {
         tokio::select! {
             () = &mut shutdown => break,
+            () = &mut collecting => {}
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accept(&listener, &room) => match accepted {
                 Ok((stream, place)) => {

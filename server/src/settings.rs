@@ -23,6 +23,9 @@ pub struct ServerSettings {
     pub reserve: ByteSize,
     /// Memory that one ingest or pull may use. Default `64MiB`.
     pub window: ByteSize,
+    /// Seconds from one collection of what nothing needs any more to the next. Default 3600; with 0
+    /// there are none but those that are asked for.
+    pub gc_interval_seconds: u64,
     /// Largest manifest that is accepted. Default `8MiB`; clients read 4 or 8.
     pub manifest_max: ByteSize,
     /// Names, without a port, that a listener on loopback answers to beside `localhost` and
@@ -52,6 +55,7 @@ impl Default for ServerSettings {
             data: PathBuf::from("pagevault-data"),
             reserve: ByteSize(1 << 30),
             window: ByteSize(64 << 20),
+            gc_interval_seconds: 3600,
             manifest_max: ByteSize(8 << 20),
             allowed_hosts: Vec::new(),
             max_connections: 4096,
@@ -72,6 +76,10 @@ impl ServerSettings {
             reserve_bytes: self.reserve.0,
             window_bytes: usize::try_from(self.window.0).unwrap_or(usize::MAX),
         }
+    }
+
+    pub(crate) fn gc_interval(&self) -> Duration {
+        Duration::from_secs(self.gc_interval_seconds)
     }
 
     pub(crate) fn header_timeout(&self) -> Duration {

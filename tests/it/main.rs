@@ -9,6 +9,7 @@
 )]
 
 mod fixtures;
+mod gc;
 mod hostile;
 mod http;
 mod ingest;

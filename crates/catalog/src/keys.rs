@@ -8,6 +8,9 @@ use crate::Result;
 /// All records are below this.
 pub(crate) const ROOT: &str = "repos/";
 
+/// All promises are below this.
+pub(crate) const PROMISES: &str = "promises/";
+
 /// Something that the catalog keeps a record of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -45,6 +48,23 @@ impl Name {
     }
 }
 
+/// Where the promises of a repository are.
+pub(crate) fn promises(repository: &str) -> String {
+    format!("{PROMISES}{repository}/_blobs/")
+}
+
+/// Where the promises about one blob are.
+pub(crate) fn promises_of(repository: &str, digest: &Digest) -> String {
+    format!("{}{}/", promises(repository), file_name(digest))
+}
+
+/// What a promise is about.
+pub(crate) fn parse_promise(key: &str) -> Option<(String, Digest)> {
+    let (rest, _) = key.strip_prefix(PROMISES)?.rsplit_once('/')?;
+    let (repository, file) = rest.split_once("/_blobs/")?;
+    Some((repository.to_owned(), file.replacen('-', ":", 1).parse().ok()?))
+}
+
 fn file_name(digest: &Digest) -> String {
     digest.to_string().replacen(':', "-", 1)
 }
@@ -64,6 +84,9 @@ mod tests {
         ] {
             assert_eq!(Name::parse(name.key().unwrap().as_str()), Some(name));
         }
+        let digest: Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
+        let promise = format!("{}x", promises_of("a/b", &digest));
+        assert_eq!(parse_promise(&promise), Some(("a/b".to_owned(), digest)));
         assert_eq!(Name::parse("repos/a/_other/x"), None);
         assert_eq!(Name::parse("data/00/x"), None);
     }

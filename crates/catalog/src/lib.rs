@@ -4,10 +4,13 @@
 //! follows it and answers lists and filters; it can be deleted at any time. What is asked for by
 //! name is read from the truth.
 
+mod entry;
 mod error;
 mod keys;
+mod promise;
 mod query;
 mod record;
+mod scan;
 mod tags;
 mod truth;
 mod view;
@@ -17,11 +20,14 @@ use std::sync::Arc;
 
 use pagevault_objects::{Key, ObjectStore};
 
+pub use entry::Entry;
 pub use error::CatalogError;
+pub use promise::Promise;
 pub use query::{Counts, LineageEntry, Referrer};
 pub use record::{
-    BlobLocation, BlobRecord, CheckpointRecord, ManifestRecord, NewManifest, TagRecord,
+    BlobLocation, BlobRecord, CheckpointRecord, ManifestRecord, Mark, NewManifest, TagRecord,
 };
+pub use scan::{Listed, ListedKind};
 
 use view::View;
 
@@ -47,6 +53,19 @@ impl Catalog {
             catalog.catch_up().await?;
         }
         Ok(catalog)
+    }
+
+    /// Opens the catalog with a view in memory, made from the truth: for stores that are small, and for
+    /// tests. Needs no runtime.
+    pub async fn open_in_memory(store: Arc<dyn ObjectStore>) -> Result<Self> {
+        let catalog = Self::without_view(store).await?;
+        catalog.rebuild().await?;
+        Ok(catalog)
+    }
+
+    /// Opens the catalog for those who ask by name only: its lists are empty.
+    pub async fn without_view(store: Arc<dyn ObjectStore>) -> Result<Self> {
+        Ok(Self { store, view: View::in_memory()? })
     }
 
     /// Fills an empty view from the truth.

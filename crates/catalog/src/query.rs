@@ -77,6 +77,11 @@ impl Catalog {
     }
 
     /// Tags that point to a manifest.
+    pub async fn tags_at(&self, repository: &str, digest: &Digest) -> Result<Vec<String>> {
+        self.tags_of(repository, digest).await
+    }
+
+    /// Tags that point to a manifest.
     pub(crate) async fn tags_of(&self, repository: &str, digest: &Digest) -> Result<Vec<String>> {
         let sql = "SELECT tag FROM tags WHERE repository = ? AND digest = ? ORDER BY tag";
         self.names(sql, vec![text(repository), text(digest.as_ref())]).await

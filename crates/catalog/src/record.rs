@@ -24,15 +24,41 @@ const VERSION: u32 = 1;
 pub(crate) struct Envelope<T> {
     version: u32,
     nonce: String,
+    /// What else is to be known of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) mark: Option<Mark>,
+    /// What is about to take its place: it keeps what it names, and nobody sees it yet.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub(crate) next: Option<T>,
     /// Absent where there is nothing, or nothing any more.
     pub(crate) record: Option<T>,
 }
 
+fn none<T>() -> Option<T> {
+    None
+}
+
+/// What is to be known of a record beside its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mark {
+    /// A blob that no manifest names: it can be read, and will be absent unless a writer that needs
+    /// it takes the mark away.
+    Condemned,
+    /// A manifest that is about to exist: it keeps what it names, and nobody sees it yet.
+    Tentative,
+}
+
 impl<T: Serialize + for<'de> Deserialize<'de>> Envelope<T> {
-    pub(crate) fn new(record: Option<T>) -> Result<Self> {
+    pub(crate) fn new(record: Option<T>, mark: Option<Mark>) -> Result<Self> {
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).map_err(|e| CatalogError::Internal(e.to_string()))?;
-        Ok(Self { version: VERSION, nonce: hex::encode(random), record })
+        Ok(Self { version: VERSION, nonce: hex::encode(random), mark, next: None, record })
+    }
+
+    /// What everybody sees.
+    pub(crate) fn visible(self) -> Option<T> {
+        self.record.filter(|_| self.mark != Some(Mark::Tentative))
     }
 
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
@@ -135,6 +161,24 @@ pub struct NewManifest {
     pub blobs: BTreeMap<String, BlobLocation>,
     /// What is known of the checkpoint, if it is one.
     pub checkpoint: Option<CheckpointRecord>,
+}
+
+impl NewManifest {
+    /// The record, as of now.
+    pub(crate) fn into_record(self) -> ManifestRecord {
+        ManifestRecord {
+            digest: self.digest,
+            media_type: self.media_type,
+            bytes: self.bytes,
+            subject: self.subject,
+            artifact_type: self.artifact_type,
+            annotations: self.annotations,
+            references: self.references,
+            blobs: self.blobs,
+            pushed_at: Timestamp::now(),
+            checkpoint: self.checkpoint,
+        }
+    }
 }
 
 /// A checkpoint.

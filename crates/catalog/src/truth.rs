@@ -1,7 +1,6 @@
 //! Records in the object store: read by name, changed by conditional writes, followed by the view.
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::reference::Selector;
 use pagevault_objects::{ErrorKind, Key, Precondition};
@@ -43,22 +42,11 @@ impl Catalog {
         self.find_manifest(repository, &digest).await
     }
 
-    /// Stores a manifest, once its blobs are there. The same one again changes nothing, and the
-    /// record that is there already is returned.
+    /// Stores a manifest at once. The same one again changes nothing, and the record that is there
+    /// already is returned. For what names no recipes; other manifests are tentative first.
     pub async fn put_manifest(&self, repository: &str, new: NewManifest) -> Result<ManifestRecord> {
         let name = manifest(repository, &new.digest);
-        let record = ManifestRecord {
-            digest: new.digest,
-            media_type: new.media_type,
-            bytes: new.bytes,
-            subject: new.subject,
-            artifact_type: new.artifact_type,
-            annotations: new.annotations,
-            references: new.references,
-            blobs: new.blobs,
-            pushed_at: Timestamp::now(),
-            checkpoint: new.checkpoint,
-        };
+        let record = new.into_record();
         self.change(&name, |old: Option<ManifestRecord>| match old {
             Some(old) => Decision::Keep(old),
             None => Decision::Write(Some(record.clone()), record.clone()),
@@ -85,7 +73,8 @@ impl Catalog {
         self.read(&blob(repository, digest)).await
     }
 
-    /// Makes a blob known in a repository. One that is known already stays where it is.
+    /// Makes a blob known in a repository. One that is known already stays where it is. For blobs
+    /// that are kept in their records; others are to be checked after.
     pub async fn put_blob(
         &self,
         repository: &str,
@@ -147,7 +136,7 @@ impl Catalog {
     {
         let key = name.key()?;
         match self.store.get(&key).await {
-            Ok(object) => Ok(Envelope::from_bytes(key.as_str(), &object.bytes)?.record),
+            Ok(object) => Ok(Envelope::from_bytes(key.as_str(), &object.bytes)?.visible()),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e.into()),
         }
@@ -184,7 +173,7 @@ impl Catalog {
         for _ in 0..TRIES {
             let (old, when) = match self.store.get(key).await {
                 Ok(object) => {
-                    let old = Envelope::from_bytes(key.as_str(), &object.bytes)?.record;
+                    let old = Envelope::from_bytes(key.as_str(), &object.bytes)?.visible();
                     (old, Precondition::Matches(object.version))
                 }
                 Err(e) if e.kind() == ErrorKind::NotFound => (None, Precondition::Absent),
@@ -197,7 +186,7 @@ impl Catalog {
             if intent.is_none() && followed(name) {
                 *intent = Some(self.view.intend(key.as_str()).await?);
             }
-            let bytes = Bytes::from(Envelope::new(record)?.to_bytes()?);
+            let bytes = Bytes::from(Envelope::new(record, None)?.to_bytes()?);
             match self.store.put(key, bytes, when).await {
                 Ok(_) => return Ok(result),
                 Err(e) if e.kind() == ErrorKind::Precondition => tokio::task::yield_now().await,
@@ -242,10 +231,10 @@ fn followed(name: &Name) -> bool {
     !matches!(name, Name::Blob { .. })
 }
 
-fn manifest(repository: &str, digest: &Digest) -> Name {
+pub(crate) fn manifest(repository: &str, digest: &Digest) -> Name {
     Name::Manifest { repository: repository.to_owned(), digest: digest.clone() }
 }
 
-fn blob(repository: &str, digest: &Digest) -> Name {
+pub(crate) fn blob(repository: &str, digest: &Digest) -> Name {
     Name::Blob { repository: repository.to_owned(), digest: digest.clone() }
 }

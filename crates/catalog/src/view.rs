@@ -53,11 +53,12 @@ pub(crate) struct View {
     refreshes: Arc<Mutex<Refreshes>>,
 }
 
-/// The thread that has the database, and what it is sent.
+/// The thread that has the database, and what it is sent; or a database in memory.
 #[derive(Debug)]
 struct Worker {
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<std::thread::JoinHandle<()>>,
+    memory: Option<Mutex<Connection>>,
 }
 
 impl Worker {
@@ -66,10 +67,19 @@ impl Worker {
         let thread = std::thread::Builder::new()
             .name("view".to_owned())
             .spawn(move || queue.into_iter().for_each(|job| job(&mut connection)))?;
-        Ok(Self { jobs: Some(jobs), thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), thread: Some(thread), memory: None })
+    }
+
+    /// Does each job at once, where it is sent from.
+    fn inline(connection: Connection) -> Self {
+        Self { jobs: None, thread: None, memory: Some(Mutex::new(connection)) }
     }
 
     fn send(&self, job: Job) -> Option<()> {
+        if let Some(db) = &self.memory {
+            job(&mut db.lock().unwrap_or_else(PoisonError::into_inner));
+            return Some(());
+        }
         self.jobs.as_ref()?.send(job).ok()
     }
 }
@@ -155,7 +165,14 @@ impl View {
         Ok((Self { worker, refreshes: Arc::default() }, fresh))
     }
 
-    /// Runs work on the database's thread.
+    /// A new view that is gone with this process.
+    pub(crate) fn in_memory() -> Result<Self> {
+        let connection = Connection::open_in_memory()?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { worker: Worker::inline(connection), refreshes: Arc::default() })
+    }
+
+    /// Runs work on the database, on its thread if it has one.
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,

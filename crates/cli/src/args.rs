@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Show what the registry holds and what that takes
     Stats(StatsArgs),
+    /// Remove what nothing needs any more, or say why something is kept
+    Gc(GcArgs),
     /// Start a registry with real checkpoints in it, and look around
     Demo(DemoArgs),
     /// Print a completion script for a shell
@@ -44,7 +46,8 @@ impl Command {
             Self::Push(PushArgs { json, .. })
             | Self::Ls(LsArgs { json, .. })
             | Self::Inspect(InspectArgs { json, .. })
-            | Self::Stats(StatsArgs { json, .. }) => *json,
+            | Self::Stats(StatsArgs { json, .. })
+            | Self::Gc(GcArgs { json, .. }) => *json,
             _ => false,
         }
     }
@@ -86,6 +89,9 @@ pub(crate) struct ServeArgs {
     /// Memory that one push or pull may use [default: 64MiB]
     #[arg(long, value_name = "SIZE", env = "PAGEVAULT_WINDOW", hide_env_values = true)]
     pub(crate) window: Option<ByteSize>,
+    /// Seconds from one collection of what nothing needs to the next, 0 for none [default: 3600]
+    #[arg(long, value_name = "SECONDS", env = "PAGEVAULT_GC_INTERVAL", hide_env_values = true)]
+    pub(crate) gc_interval: Option<u64>,
     /// Listen beyond this machine: whoever reaches the port reads the memory of processes
     #[arg(
         long,
@@ -200,6 +206,23 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Pushes and pulls go on meanwhile. The server does this by itself every hour. Manifests are never
+/// removed: delete them first.
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Only say what would go
+    #[arg(long, conflicts_with = "explain")]
+    pub(crate) dry_run: bool,
+    /// Remove nothing; say why this digest, recipe or object is kept
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) explain: Option<String>,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// Print one JSON object

@@ -1,6 +1,7 @@
 //! Looking things up.
 
 use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter};
+use pagevault_api::gc::{GcExplanation, GcRun, StartGc};
 use pagevault_api::page::Page;
 use pagevault_api::reference::Reference;
 use pagevault_api::stats::StoreStats;
@@ -39,6 +40,23 @@ impl Client {
     pub async fn get(&self, reference: &Reference) -> Result<CheckpointDetail> {
         let url = self.url(["api", "v1", "checkpoints", &reference.to_string()]);
         self.json(self.http.get(url)).await
+    }
+
+    /// Starts a collection of what nothing needs any more.
+    pub async fn start_gc(&self, dry_run: bool) -> Result<GcRun> {
+        let url = self.url(["api", "v1", "gc"]);
+        self.json(self.http.post(url).json(&StartGc { dry_run })).await
+    }
+
+    /// The collections since the server started, newest first.
+    pub async fn gc_runs(&self) -> Result<Page<GcRun>> {
+        self.json(self.http.get(self.url(["api", "v1", "gc"]))).await
+    }
+
+    /// Why something is kept: a digest, or the name of a recipe or a data object.
+    pub async fn explain(&self, subject: &str) -> Result<GcExplanation> {
+        let url = self.url(["api", "v1", "gc", "explain"]);
+        self.json(self.http.get(url).query(&[("digest", subject)])).await
     }
 
     /// Totals of the store.

@@ -149,6 +149,11 @@ impl ObjectStore for FaultStore {
         self.check()?;
         self.inner.list(prefix, after, limit).await
     }
+
+    async fn now(&self) -> Result<u64, ObjectError> {
+        self.check()?;
+        self.inner.now().await
+    }
 }
 
 /// Writes one object; nothing of it is durable before it is finished.

@@ -73,6 +73,11 @@ fn content_version(bytes: &[u8]) -> Version {
     Version(format!("{:032x}", xxhash_rust::xxh3::xxh3_128(bytes)))
 }
 
+/// Tells one writing of an object from another: while it is equal, so is the content. It says
+/// nothing else, and means nothing in another store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stamp(pub u128);
+
 /// An object's name, size and age.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meta {
@@ -82,6 +87,8 @@ pub struct Meta {
     pub bytes: u64,
     /// When it was written, by the store's clock, in seconds since the epoch.
     pub modified: u64,
+    /// Which writing of it this is.
+    pub stamp: Stamp,
 }
 
 /// A small object, read whole.
@@ -157,4 +164,16 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Listing, ObjectError>;
+
+    /// The time by the clock that [`Meta::modified`] is of, in seconds since the epoch. Ages are told
+    /// by this clock alone: those of the machines around a store differ.
+    async fn now(&self) -> Result<u64, ObjectError> {
+        Ok(local_seconds())
+    }
+}
+
+/// Seconds since the epoch, by this machine's clock.
+fn local_seconds() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
 }

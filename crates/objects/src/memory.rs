@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::error::{ErrorKind, ObjectError};
 use crate::key::Key;
 use crate::{
-    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Version, check_range,
+    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Stamp, Version, check_range,
     content_version,
 };
 
@@ -23,9 +23,34 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct State {
-    objects: BTreeMap<Key, (Bytes, u64)>,
+    objects: BTreeMap<Key, Stored>,
     /// Seconds since the epoch, moved by hand.
     clock: u64,
+    /// Writes so far.
+    writes: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Stored {
+    bytes: Bytes,
+    modified: u64,
+    write: u64,
+}
+
+impl State {
+    fn insert(&mut self, key: &Key, bytes: Bytes) {
+        self.writes += 1;
+        let stored = Stored { bytes, modified: self.clock, write: self.writes };
+        self.objects.insert(key.clone(), stored);
+    }
+}
+
+impl Stored {
+    fn meta(&self, key: &Key) -> Meta {
+        let stamp = Stamp(u128::from(self.write));
+        let (bytes, modified) = (self.bytes.len() as u64, self.modified);
+        Meta { key: key.clone(), bytes, modified, stamp }
+    }
 }
 
 impl MemoryStore {
@@ -37,7 +62,8 @@ impl MemoryStore {
     /// A store of its own that holds what this one holds now.
     pub fn snapshot(&self) -> Self {
         let state = self.lock();
-        let state = State { objects: state.objects.clone(), clock: state.clock };
+        let (objects, clock, writes) = (state.objects.clone(), state.clock, state.writes);
+        let state = State { objects, clock, writes };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -46,9 +72,7 @@ impl MemoryStore {
     }
 
     fn insert(&self, key: &Key, bytes: Bytes) {
-        let mut state = self.lock();
-        let clock = state.clock;
-        state.objects.insert(key.clone(), (bytes, clock));
+        self.lock().insert(key, bytes);
     }
 }
 
@@ -61,10 +85,10 @@ impl ObjectStore for MemoryStore {
         when: Precondition,
     ) -> Result<Version, ObjectError> {
         let mut state = self.lock();
-        let current = state.objects.get(key).map(|(bytes, _)| content_version(bytes));
+        let current = state.objects.get(key).map(|found| content_version(&found.bytes));
         when.check(key, current.as_ref())?;
-        let (version, clock) = (content_version(&bytes), state.clock);
-        state.objects.insert(key.clone(), (bytes, clock));
+        let version = content_version(&bytes);
+        state.insert(key, bytes);
         Ok(version)
     }
 
@@ -81,7 +105,7 @@ impl ObjectStore for MemoryStore {
     }
 
     async fn get(&self, key: &Key) -> Result<Object, ObjectError> {
-        let found = self.lock().objects.get(key).map(|(bytes, _)| bytes.clone());
+        let found = self.lock().objects.get(key).map(|found| found.bytes.clone());
         let bytes = found.ok_or_else(|| ObjectError::new(ErrorKind::NotFound, key))?;
         Ok(Object { version: content_version(&bytes), bytes })
     }
@@ -94,9 +118,8 @@ impl ObjectStore for MemoryStore {
 
     async fn head(&self, key: &Key) -> Result<Meta, ObjectError> {
         let state = self.lock();
-        let (bytes, modified) =
-            state.objects.get(key).ok_or_else(|| ObjectError::new(ErrorKind::NotFound, key))?;
-        Ok(Meta { key: key.clone(), bytes: bytes.len() as u64, modified: *modified })
+        let found = state.objects.get(key);
+        Ok(found.ok_or_else(|| ObjectError::new(ErrorKind::NotFound, key))?.meta(key))
     }
 
     async fn delete(&self, key: &Key) -> Result<(), ObjectError> {
@@ -124,14 +147,14 @@ impl ObjectStore for MemoryStore {
             .range((from, Bound::Unbounded))
             .skip_while(|(key, _)| key.as_str() < prefix)
             .take_while(|(key, _)| key.as_str().starts_with(prefix))
-            .map(|(key, (bytes, modified))| Meta {
-                key: key.clone(),
-                bytes: bytes.len() as u64,
-                modified: *modified,
-            });
+            .map(|(key, stored)| stored.meta(key));
         let objects = found.by_ref().take(limit).collect();
         let more = found.next().is_some();
         Ok(Listing { objects, more })
+    }
+
+    async fn now(&self) -> Result<u64, ObjectError> {
+        Ok(self.lock().clock)
     }
 }
 

@@ -22,6 +22,7 @@ pub async fn run(store: &dyn ObjectStore) {
     large_objects(store).await;
     files(store).await;
     lists(store).await;
+    stamps_and_ages(store).await;
 }
 
 fn key(name: &str) -> Key {
@@ -280,4 +281,31 @@ async fn lists(store: &dyn ObjectStore) {
     }
     assert_eq!(paged, all);
     assert_eq!(listed("l/", Some(key("l/a/b")), 1).await, (vec!["l/a/c".to_owned()], true));
+}
+
+/// A stamp is the same while nothing is written, by `head` and by `list`, and another after each
+/// write, also of equal content.
+async fn stamps_and_ages(store: &dyn ObjectStore) {
+    let name = key("stamp/a");
+    let stamp = || async {
+        let head = store.head(&name).await.unwrap();
+        let listed = store.list("stamp/", None, 9).await.unwrap().objects;
+        assert_eq!(listed, std::slice::from_ref(&head));
+        head.stamp
+    };
+    let before = store.now().await.unwrap();
+    let mut seen = Vec::new();
+    for content in [&b"one"[..], b"one", b"two", b"one"] {
+        store.put(&name, Bytes::from_static(content), Precondition::None).await.unwrap();
+        assert_eq!(stamp().await, stamp().await);
+        assert!(!seen.contains(&stamp().await));
+        seen.push(stamp().await);
+    }
+    let modified = store.head(&name).await.unwrap().modified;
+    assert!((before..=store.now().await.unwrap()).contains(&modified));
+    store.delete(&name).await.unwrap();
+    let mut writer = store.writer(&name).await.unwrap();
+    writer.write(Bytes::from_static(b"one")).await.unwrap();
+    writer.finish().await.unwrap();
+    assert!(!seen.contains(&stamp().await));
 }

@@ -41,6 +41,12 @@ pub enum PageStoreError {
     /// Compressing a recipe failed.
     #[error("compressing a recipe: {0}")]
     Compress(#[from] std::io::Error),
+    /// Who names which recipe could not be read: nothing may be taken for unnamed.
+    #[error("reading who names what: {0}")]
+    Roots(#[source] crate::collect::RootsError),
+    /// The collection was asked to end.
+    #[error("the collection was ended early")]
+    Cancelled,
     /// Work was cancelled or a task of ours panicked.
     #[error("work was cut short: {0}")]
     Task(String),

@@ -20,8 +20,11 @@ mod block;
 mod buffer;
 mod cache;
 mod codec;
+mod collect;
 mod error;
 mod mapping;
+#[cfg(any(test, feature = "suite"))]
+pub mod names;
 mod policy;
 mod read;
 mod recipe;
@@ -35,6 +38,10 @@ mod work;
 mod write;
 
 pub use codec::{Checksum, CodecError};
+pub use collect::{
+    Buried, CollectOptions, CollectProgress, CollectStats, DataFacts, Hold, Names, Phase,
+    RecipeFacts, Roots, RootsError, Standing, Survey, Tally, Watch,
+};
 pub use error::PageStoreError;
 pub use read::LayerReader;
 pub use recipe::{AddressRun, Space};

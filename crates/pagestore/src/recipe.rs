@@ -58,6 +58,10 @@ pub(crate) struct Recipe {
     /// Domain within which stored pages may be shared.
     #[prost(string, tag = "11")]
     pub domain: String,
+    /// Recipes that are to be kept beside the next one: another is about to take this one's place,
+    /// and stands on them. The objects that it needs are in `objects` already.
+    #[prost(string, repeated, tag = "12")]
+    pub also: Vec<String>,
 }
 
 /// State of a recipe.
@@ -204,6 +208,15 @@ impl Recipe {
     /// Reads the stored form, and checks that what it says of itself fits together.
     pub(crate) fn from_bytes(id: &str, stored: &[u8]) -> Result<Self, PageStoreError> {
         let damaged = |what: &str| PageStoreError::damaged(format!("recipe {id}: {what}"));
+        let body = Self::body(id, stored)?;
+        let recipe = Self::decode(body.as_slice()).map_err(|e| damaged(&e.to_string()))?;
+        recipe.check().map_err(damaged)?;
+        Ok(recipe)
+    }
+
+    /// The message in the stored form, whose header and checksum are checked.
+    pub(crate) fn body(id: &str, stored: &[u8]) -> Result<Vec<u8>, PageStoreError> {
+        let damaged = |what: &str| PageStoreError::damaged(format!("recipe {id}: {what}"));
         let (header, body) = stored.split_at_checked(HEADER).ok_or_else(|| damaged("is cut"))?;
         if header[..8] != MAGIC {
             return Err(damaged("has another magic"));
@@ -217,13 +230,10 @@ impl Recipe {
         if long(16) != body.len() as u64 || long(24) != codec::checksum(body) {
             return Err(damaged("does not match its checksum"));
         }
-        let body = zstd::bulk::Decompressor::upper_bound(body)
+        zstd::bulk::Decompressor::upper_bound(body)
             .filter(|&len| len <= BODY_MAX)
             .and_then(|len| zstd::bulk::decompress(body, len).ok())
-            .ok_or_else(|| damaged("does not decompress"))?;
-        let recipe = Self::decode(body.as_slice()).map_err(|e| damaged(&e.to_string()))?;
-        recipe.check().map_err(damaged)?;
-        Ok(recipe)
+            .ok_or_else(|| damaged("does not decompress"))
     }
 
     /// Whether extents tile the layer, segments tile extents, and numbers are in bounds.

@@ -2,10 +2,17 @@
 //!
 //! Readers that have opened the old one go on: nothing that it names goes before a collector has
 //! seen it unnamed.
+//!
+//! What the new recipe needs is named by the old one first, under the same name in the store. Were
+//! it named by another recipe only, which goes once the new one is in place, then a collector that
+//! lists recipes might read the old one before the swap, and find the other one gone after it.
+
+use std::collections::HashSet;
 
 use pagevault_objects::{Precondition, Version};
 
 use crate::Result;
+use crate::collect::Hold;
 use crate::error::PageStoreError;
 use crate::recipe::{Recipe, State};
 use crate::store::{PageStore, RecipeId, fresh_name, recipe_key};
@@ -17,6 +24,7 @@ pub(crate) struct Replacement {
     id: RecipeId,
     seen: Version,
     pending: RecipeId,
+    _hold: Hold,
 }
 
 impl PageStore {
@@ -29,6 +37,7 @@ impl PageStore {
         recipe: &Recipe,
     ) -> Result<Replacement> {
         let pending = RecipeId(fresh_name()?);
+        let hold = self.holds.hold(&pending);
         let named = Recipe {
             state: State::Pending as i32,
             objects,
@@ -37,22 +46,60 @@ impl PageStore {
             ..Recipe::default()
         };
         self.put_recipe(&pending, named, Precondition::Absent).await?;
-        Ok(Replacement { id: id.clone(), seen, pending })
+        Ok(Replacement { id: id.clone(), seen, pending, _hold: hold })
     }
 
     /// Swaps the recipes, if all that the new one names is kept and the old one is as it was seen.
     pub(crate) async fn replace(&self, replacement: &Replacement, recipe: Recipe) -> Result<()> {
-        self.check_kept(&recipe).await?;
-        // A pending recipe that a collector gave up on protects nothing any more.
-        let pending = self.objects.head(&recipe_key(&replacement.pending)?).await;
-        pending.map_err(|_| PageStoreError::Lost)?;
-        let when = Precondition::Matches(replacement.seen.clone());
-        self.put_recipe(&replacement.id, recipe, when).await.map_err(lost)?;
+        self.swap_recipe(&replacement.id, replacement.seen.clone(), recipe).await?;
         Ok(())
     }
 
     /// Ends a replacement, whatever came of it.
     pub(crate) async fn end_replacement(&self, replacement: &Replacement) -> Result<()> {
         Ok(self.objects.delete(&recipe_key(&replacement.pending)?).await?)
+    }
+
+    /// Puts a recipe in the place of one that is as it was seen; returns its size. First the old one
+    /// names what the new one needs, then that is checked, then they are swapped.
+    pub(crate) async fn swap_recipe(
+        &self,
+        id: &RecipeId,
+        seen: Version,
+        new: Recipe,
+    ) -> Result<u64> {
+        let (old, found) = self.recipe(id).await?;
+        if found != seen {
+            return Err(PageStoreError::Lost);
+        }
+        let mut both = old.clone();
+        both.also.extend(new.chain.first().cloned());
+        both.objects.extend(new.objects.iter().filter(|o| !old.objects.contains(o)).cloned());
+        let put = self.put_recipe(id, both, Precondition::Matches(seen)).await;
+        let named = Precondition::Matches(put.map_err(lost)?.0);
+        if let Err(error) = self.check_base(id, &new).await {
+            self.put_recipe(id, old, named).await.map_err(lost)?;
+            return Err(error);
+        }
+        Ok(self.put_recipe(id, new, named).await.map_err(lost)?.1)
+    }
+
+    /// Checks what a recipe names, and that it would not come to stand on itself: others may be
+    /// replaced at the same time. All of them have named what they will stand on by now, so of two
+    /// that would stand on each other at least one finds out.
+    async fn check_base(&self, id: &RecipeId, new: &Recipe) -> Result<()> {
+        self.check_kept(new).await?;
+        let mut next: Vec<String> = new.chain.iter().take(1).cloned().collect();
+        let mut seen = HashSet::new();
+        while let Some(name) = next.pop() {
+            if name == id.0 {
+                return Err(PageStoreError::Unsuited("a layer cannot stand on itself".to_owned()));
+            }
+            if seen.insert(name.clone()) {
+                let (recipe, _) = self.recipe(&RecipeId(name)).await?;
+                next.extend(recipe.chain.into_iter().take(1).chain(recipe.also));
+            }
+        }
+        Ok(())
     }
 }

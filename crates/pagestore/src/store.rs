@@ -8,6 +8,7 @@ use futures_util::future::try_join_all;
 use pagevault_objects::{ErrorKind, Key, ObjectStore, Precondition, Version};
 
 use crate::ahead::Budget;
+use crate::collect::Holds;
 use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
@@ -30,11 +31,20 @@ pub struct PageStoreOptions {
     pub workers: Workers,
     /// Whether new pages are looked for among those that other lineages of the domain stored.
     pub share: bool,
+    /// No other process writes to the store: what no writer of this one is at work on is finished
+    /// or abandoned.
+    pub exclusive: bool,
 }
 
 impl Default for PageStoreOptions {
     fn default() -> Self {
-        Self { window_bytes: 64 << 20, level: 3, workers: Workers::Pool, share: true }
+        Self {
+            window_bytes: 64 << 20,
+            level: 3,
+            workers: Workers::Pool,
+            share: true,
+            exclusive: false,
+        }
     }
 }
 
@@ -55,6 +65,7 @@ pub struct PageStore {
     pub(crate) options: PageStoreOptions,
     pub(crate) budget: Budget,
     pub(crate) sharing: Arc<Sharing>,
+    pub(crate) holds: Holds,
 }
 
 impl PageStore {
@@ -62,7 +73,8 @@ impl PageStore {
     pub fn new(objects: Arc<dyn ObjectStore>, options: PageStoreOptions) -> Self {
         // A segment under way is a block and what it decodes to.
         let budget = Budget::new(options.window_bytes / (2 * crate::SEGMENT_MAX as usize));
-        Self { objects, options, budget, sharing: Arc::default() }
+        let (holds, sharing) = (Holds::default(), Arc::default());
+        Self { objects, options, holds, budget, sharing }
     }
 
     /// Opens a committed layer for reading.
@@ -185,6 +197,10 @@ impl PageStore {
 
 /// A fresh name for a recipe or data object: random, so that no name is used twice.
 pub(crate) fn fresh_name() -> Result<String> {
+    #[cfg(any(test, feature = "suite"))]
+    if let Some(name) = crate::names::next() {
+        return Ok(name);
+    }
     let mut random = [0u8; 16];
     getrandom::fill(&mut random).map_err(|e| PageStoreError::Task(e.to_string()))?;
     Ok(hex::encode(random))
@@ -199,11 +215,3 @@ pub(crate) fn data_key(id: &str) -> Result<Key> {
 pub(crate) fn recipe_key(id: &RecipeId) -> Result<Key> {
     Ok(Key::new(format!("recipes/{}/{}", id.0.get(..2).unwrap_or("xx"), id.0))?)
 }
-
-/// Key of the tombstone of a data object.
-pub(crate) fn tombstone_key(object: &str) -> Result<Key> {
-    Ok(Key::new(format!("{TOMBSTONES}{object}"))?)
-}
-
-/// Where tombstones are: `tombstones/<data object>`.
-pub(crate) const TOMBSTONES: &str = "tombstones/";

@@ -1,16 +1,21 @@
 //! Blobs that clients push over OCI.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use pagevault_api::Digest;
 use pagevault_catalog::{BlobLocation, BlobRecord};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
-use crate::folder::spool_error;
+use crate::folder::{Folder, spool_error};
 use crate::hashing::{DigestAlgorithm, StreamHash};
 use crate::receive::receive;
 use crate::session::{End, Held, Purpose};
 use crate::{Body, Registry, Result, blocking, catalog_error, names, store_error};
+
+/// Times that a blob is stored before its upload is given up.
+const TRIES: u32 = 5;
 
 /// Largest blob that is kept inside its record: image configurations, signatures.
 const INLINE_MAX: u64 = 64 << 10;
@@ -85,7 +90,7 @@ impl Registry {
         }
         let end = End::Stored { repository: repository.to_owned(), digest: digest.clone() };
         self.spool.end(held, end).await;
-        self.told_of_blob(repository, digest).await
+        Ok(())
     }
 
     /// Forgets an upload.
@@ -112,69 +117,104 @@ impl Registry {
             None => self.catalog.find_blob_anywhere(digest).await,
         };
         let Some(record) = found.map_err(catalog_error)? else { return Ok(false) };
-        self.catalog.put_blob(repository, digest, record).await.map_err(catalog_error)?;
-        self.told_of_blob(repository, digest).await?;
-        Ok(true)
+        self.publisher().mount(repository, digest, record).await
     }
 
-    /// Removes a blob from a repository.
+    /// Removes a blob from a repository, with what was promised of it.
     pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
         names::check(repository)?;
         if self.catalog.delete_blob(repository, digest).await.map_err(catalog_error)? {
+            self.catalog.end_promises(repository, digest).await.map_err(catalog_error)?;
             return Ok(());
         }
         Err(RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}")))
     }
 
-    /// Stores what has arrived, and makes it known. If that fails when the file is no longer the
-    /// upload's, there is no work left to go on with.
+    /// Stores what has arrived, and makes it known: a small blob inside its record, a larger one as a
+    /// file. If that fails when the file is no longer the upload's, there is no work left to go on
+    /// with.
     async fn store_blob(
         &self,
         held: &mut Held,
         hash: StreamHash,
         repository: &str,
         digest: &Digest,
-    ) -> Result<()> {
-        let record = self.new_record(held, hash, repository, digest).await?;
-        self.catalog.put_blob(repository, digest, record).await.map_err(catalog_error)?;
-        Ok(())
-    }
-
-    /// Where what has arrived is: a small blob inside its record, a larger one as a file.
-    async fn new_record(
-        &self,
-        held: &mut Held,
-        hash: StreamHash,
-        repository: &str,
-        digest: &Digest,
     ) -> Result<BlobRecord> {
-        let path = held.session.folder.data();
+        let folder = held.session.folder.clone();
         let work = held.blob(repository)?;
         let bytes = work.offset;
         if bytes <= INLINE_MAX {
             let file = Arc::clone(&work.file);
             let read = blocking(move || read_whole(&file, bytes)).await;
-            return Ok(BlobRecord { bytes, location: BlobLocation::Inline(read?) });
+            let record = BlobRecord { bytes, location: BlobLocation::Inline(read?) };
+            return self.publish_blob(repository, digest, record).await;
         }
         // From here on the file is becoming an object, which nobody may write to.
         let taken = held.take_work();
-        let domain = repository.split('/').next().unwrap_or(repository);
         let checksums = hash.into_checksums();
-        match self.pages.adopt(domain, digest.as_ref(), &path, bytes, checksums).await {
-            Ok(committed) => {
-                Ok(BlobRecord { bytes, location: BlobLocation::Recipe(committed.id.0) })
-            }
-            Err(error) => {
-                // If it is still ours, the client may try again; else it has to send it again.
-                if let Some(work) = taken
-                    && tokio::fs::try_exists(&path).await.unwrap_or(false)
-                {
-                    held.put_back(work);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.adopt_blob(&folder, bytes, checksums.clone(), repository, digest).await {
+                Err(error) if error.kind() == Kind::Collected && tries < TRIES => {}
+                Err(error) => {
+                    // If it is still ours, the client may try again; else it has to send it again.
+                    if let Some(work) = taken
+                        && tries == 1
+                        && tokio::fs::try_exists(folder.data()).await.unwrap_or(false)
+                    {
+                        held.put_back(work);
+                    }
+                    return Err(error);
                 }
-                Err(store_error(error))
+                stored => return stored,
             }
         }
     }
+
+    /// Makes the file an object, and the object the blob.
+    async fn adopt_blob(
+        &self,
+        folder: &Folder,
+        bytes: u64,
+        checksums: Vec<u64>,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<BlobRecord> {
+        let (file, second) = (folder.data(), folder.stored());
+        let named = blocking(move || {
+            keep_second_name(&file, &second).map_err(|e| spool_error("storing an upload", e))
+        });
+        named.await?;
+        let domain = repository.split('/').next().unwrap_or(repository);
+        let path = folder.data();
+        let adopted = self.pages.adopt(domain, digest.as_ref(), &path, bytes, checksums);
+        // Held until a record names it.
+        let committed = adopted.await.map_err(store_error)?;
+        let location = BlobLocation::Recipe(committed.id.0.clone());
+        self.publish_blob(repository, digest, BlobRecord { bytes, location }).await
+    }
+
+    async fn publish_blob(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        record: BlobRecord,
+    ) -> Result<BlobRecord> {
+        let publisher = self.publisher();
+        publisher.promise(repository, digest).await;
+        publisher.blob(repository, digest, record).await
+    }
+}
+
+/// Gives the file of an upload a second name, as the first goes when it becomes an object: should it
+/// have to be stored once more, that is where it is. A file system without links has no second try.
+fn keep_second_name(file: &Path, second: &Path) -> io::Result<()> {
+    if file.exists() {
+        let _ = std::fs::hard_link(file, second);
+        return Ok(());
+    }
+    std::fs::hard_link(second, file)
 }
 
 fn read_whole(file: &std::fs::File, bytes: u64) -> Result<Vec<u8>> {

@@ -34,6 +34,8 @@ pub enum RegistryErrorKind {
     BodyBroken,
     /// What is stored is damaged.
     Damaged,
+    /// What was being stored was collected meanwhile: begin again.
+    Collected,
     /// The store or the server cannot do it now.
     Unavailable,
     /// A fault of ours.

@@ -4,6 +4,7 @@
 //! spool/<id>/about.json   what is uploaded, and the outcome once there is one
 //! spool/<id>/hint.json    what the sender said ahead, if anything
 //! spool/<id>/data         what has arrived
+//! spool/<id>/stored       the same file, while it becomes an object
 //! spool/<id>.gone         one that has ended, while it is being removed
 //! ```
 //!
@@ -60,6 +61,11 @@ impl Folder {
     /// Where a file may be unpacked to.
     pub(crate) fn inner(&self) -> PathBuf {
         self.0.join("inner")
+    }
+
+    /// A second name of what has arrived.
+    pub(crate) fn stored(&self) -> PathBuf {
+        self.0.join("stored")
     }
 
     fn hint_path(&self) -> PathBuf {

@@ -2,6 +2,7 @@
 //! things up. The server, the tests and the demo call these and nothing below.
 
 mod blobs;
+mod collect;
 mod error;
 mod folder;
 mod growing;
@@ -12,7 +13,7 @@ mod landed;
 mod manifests;
 mod names;
 mod native;
-mod promise;
+mod publish;
 mod pull;
 mod receive;
 mod referrers;
@@ -97,6 +98,9 @@ pub struct Registry {
     spool: spool::Spool,
     turns: ingest::Turns,
     landed: landed::Queue,
+    runs: collect::Runs,
+    /// By the store's clock, in seconds since the epoch.
+    opened_at: u64,
 }
 
 impl Registry {
@@ -107,9 +111,14 @@ impl Registry {
         let disk = blocking(move || DiskStore::open(&data, options).map_err(object_error)).await?;
         let disk = Arc::new(disk);
         let objects: Arc<dyn ObjectStore> = Arc::clone(&disk) as _;
+        let opened_at = objects.now().await.map_err(object_error)?;
         let catalog = Catalog::open(Arc::clone(&objects), &config.data).await;
-        let options =
-            PageStoreOptions { window_bytes: config.window_bytes, ..PageStoreOptions::default() };
+        // The folder's lock is ours, so there are no writers but those of this process.
+        let options = PageStoreOptions {
+            window_bytes: config.window_bytes,
+            exclusive: true,
+            ..PageStoreOptions::default()
+        };
         let spool = config.data.join("spool");
         let spool = blocking(move || {
             spool::Spool::open(spool).map_err(|e| folder::spool_error("opening the spool", e))
@@ -122,6 +131,8 @@ impl Registry {
             spool: spool.await?,
             turns: ingest::Turns::default(),
             landed,
+            runs: collect::Runs::default(),
+            opened_at,
         });
         registry.spool.remove_abandoned().await;
         tokio::spawn(tidy(Arc::downgrade(&registry)));
@@ -142,11 +153,16 @@ impl Registry {
 
     /// Ends background work; requests under way get so long to end. Uploads stay resumable.
     pub async fn close(&self, within: Duration) {
+        self.cancel_collection();
         // What is free rests at once, whatever becomes of the others.
         self.spool.rest(Duration::ZERO).await;
         if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {
             tracing::warn!("uploads under way were cut short: they can go on after a restart");
         }
+    }
+
+    fn publisher(&self) -> publish::Publisher {
+        publish::Publisher { pages: self.pages.clone(), catalog: Arc::clone(&self.catalog) }
     }
 }
 
@@ -225,7 +241,7 @@ fn store_error(error: PageStoreError) -> RegistryError {
     let kind = match error {
         PageStoreError::Store(error) => return object_error(error),
         PageStoreError::NotFound(_) | PageStoreError::Damaged(_) => Kind::Damaged,
-        PageStoreError::BaseGone | PageStoreError::Lost => Kind::Unavailable,
+        PageStoreError::BaseGone | PageStoreError::Lost => Kind::Collected,
         PageStoreError::Source(ref e) if e.kind() == std::io::ErrorKind::ConnectionAborted => {
             Kind::BodyBroken
         }

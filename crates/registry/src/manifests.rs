@@ -1,17 +1,18 @@
 //! Manifests over OCI: pull, push, delete, lists.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_api::media_types::{DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
 use pagevault_api::reference::Selector;
-use pagevault_catalog::{BlobLocation, NewManifest};
+use pagevault_catalog::NewManifest;
 use serde::{Deserialize, Deserializer};
 
 use crate::blobs::algorithm_of;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::landed;
+use crate::publish::Blobs;
 use crate::{Manifest, ManifestPut, Registry, Result, build_error, catalog_error, names};
 
 /// What is read of any manifest: image, index or artifact, OCI's or Docker's.
@@ -104,11 +105,16 @@ impl Registry {
         }
         tags.iter().try_for_each(|tag| names::check_tag_name(tag))?;
         let digest = manifest_digest(selector, &bytes)?;
-        let (manifest, missing) =
+        self.room.check(bytes.len() as u64)?;
+        let (manifest, blobs, missing) =
             self.check_manifest(repository, media_type, digest, bytes).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
         let landed = landed::layers_of(&manifest);
-        self.catalog.put_manifest(repository, manifest).await.map_err(catalog_error)?;
+        let published = self.publisher().manifest(repository, manifest, blobs).await;
+        published.map_err(|error| match error.kind() {
+            Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),
+            _ => error,
+        })?;
         self.landed.take_in(landed);
         for tag in &tags {
             self.catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error)?;
@@ -144,12 +150,13 @@ impl Registry {
         media_type: Option<&str>,
         digest: Digest,
         bytes: Bytes,
-    ) -> Result<(NewManifest, usize)> {
+    ) -> Result<(NewManifest, Blobs, usize)> {
         let parsed = AnyManifest::read(&bytes)?;
         let media_type = parsed.media_type(media_type)?;
         let named: Vec<_> = parsed.blobs().map(|n| n.digest.clone()).collect();
         let blobs = self.locate(repository, &named).await?;
-        let missing = named.iter().filter(|n| !blobs.contains_key(n.as_ref())).count();
+        let here: HashSet<&Digest> = blobs.iter().map(|(digest, _)| digest).collect();
+        let missing = named.iter().filter(|digest| !here.contains(digest)).count();
         let mut references = named;
         // An index may name manifests that are not here (sparse): clients copy one platform of it.
         references.extend(parsed.manifests.iter().map(|n| n.digest.clone()));
@@ -165,25 +172,21 @@ impl Registry {
             artifact_type,
             annotations: parsed.annotations,
             references,
-            blobs,
+            blobs: blobs.iter().map(|(d, b)| (d.to_string(), b.location.clone())).collect(),
             checkpoint: None,
         };
-        Ok((manifest, missing))
+        Ok((manifest, blobs, missing))
     }
 
     /// Where blobs are. One that the repository never held may be missing, as an image may be
     /// copied in part; one that it held and holds no more is what the client counts on, and it must
     /// be told to send it again.
-    async fn locate(
-        &self,
-        repository: &str,
-        named: &[Digest],
-    ) -> Result<BTreeMap<String, BlobLocation>> {
-        let mut blobs = BTreeMap::new();
-        for digest in named {
+    async fn locate(&self, repository: &str, named: &[Digest]) -> Result<Blobs> {
+        let (mut blobs, mut seen) = (Blobs::new(), HashSet::new());
+        for digest in named.iter().filter(|digest| seen.insert(*digest)) {
             let found = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
             if let Some(blob) = found {
-                blobs.insert(digest.to_string(), blob.location);
+                blobs.push((digest.clone(), blob));
                 continue;
             }
             let held = self.catalog.has_held_blob(repository, digest).await;

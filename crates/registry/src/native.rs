@@ -20,6 +20,9 @@ use crate::{Body, Registry, Result, blocking, sha256_digest};
 /// How long a question about an upload waits for a request that is at work on it.
 const GLANCE_AFTER: Duration = Duration::from_secs(1);
 
+/// Times that a push is stored before it is given up: each time a collector has to get in between.
+const TRIES: u32 = 5;
+
 impl Registry {
     /// Opens a resumable upload of a checkpoint tar.
     pub async fn open_upload(&self, new: NewUpload) -> Result<Upload> {
@@ -141,26 +144,38 @@ impl Registry {
         };
         let receive_micros = work.first_byte.map_or(0, |first| micros(first.elapsed()));
         let arrived = arrived(work, commit).await?;
-        let (task, layer) = match work.ingest.take() {
-            Some(task) => {
-                task.end();
-                (task, arrived)
+        let mut tries = 0;
+        loop {
+            let (task, layer) = match work.ingest.take() {
+                Some(task) => {
+                    task.end();
+                    (task, arrived.clone())
+                }
+                None => {
+                    let turn = self.turns.whole().await;
+                    let (file, layer) = self.whole(work, inner.clone(), arrived.clone()).await?;
+                    (self.ingest().whole(file, announced.options.workload.clone(), turn), layer)
+                }
+            };
+            let (publisher, options) = (self.publisher(), announced.options.clone());
+            let layer = sha256_digest(&layer)?;
+            let stored = match task.outcome().await {
+                Ok(ingested) => {
+                    let finish =
+                        Finish { publisher, options, ingested, layer, received, receive_micros };
+                    Box::pin(finish.run()).await
+                }
+                Err(error) => Err(error),
+            };
+            tries += 1;
+            match stored {
+                // It is all in the spool: stored once more, without what was collected.
+                Err(error) if error.kind() == Kind::Collected && tries < TRIES => {
+                    tracing::info!(tries, %error, "a push is stored again");
+                }
+                stored => return stored,
             }
-            None => {
-                let turn = self.turns.whole().await;
-                let (file, layer) = self.whole(work, inner, arrived).await?;
-                (self.ingest().whole(file, announced.options.workload.clone(), turn), layer)
-            }
-        };
-        let finish = Finish {
-            catalog: Arc::clone(&self.catalog),
-            options: announced.options,
-            ingested: task.outcome().await?,
-            layer: sha256_digest(&layer)?,
-            received,
-            receive_micros,
-        };
-        Box::pin(finish.run()).await
+        }
     }
 
     /// The tar, with its sha256: what has arrived, or what was inside.

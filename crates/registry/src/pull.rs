@@ -41,20 +41,23 @@ impl Registry {
         Ok(Blob { digest: digest.clone(), bytes: record.bytes, content })
     }
 
-    /// Bytes of a blob, without a look at what it is made of: that grows with the blob.
+    /// Bytes of a blob, without a look at what it is made of: that grows with the blob. Whoever is
+    /// told them will not send it, so it is promised to stay for a while.
     pub async fn blob_bytes(&self, repository: &str, digest: &Digest) -> Result<u64> {
-        let bytes = self.blob_record(repository, digest).await?.bytes;
-        self.told_of_blob(repository, digest).await?;
-        Ok(bytes)
+        names::check(repository)?;
+        let record = self.publisher().head(repository, digest).await?;
+        Ok(record.ok_or_else(|| unknown(repository, digest))?.bytes)
     }
 
     async fn blob_record(&self, repository: &str, digest: &Digest) -> Result<BlobRecord> {
         names::check(repository)?;
         let record = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
-        record.ok_or_else(|| {
-            RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
-        })
+        record.ok_or_else(|| unknown(repository, digest))
     }
+}
+
+fn unknown(repository: &str, digest: &Digest) -> RegistryError {
+    RegistryError::new(Kind::BlobUnknown, format!("no blob {digest} in {repository}"))
 }
 
 impl Blob {

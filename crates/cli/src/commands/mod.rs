@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod completion;
+pub(crate) mod gc;
 pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod pull;

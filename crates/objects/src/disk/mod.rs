@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;
@@ -32,7 +32,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::error::{ErrorKind, ObjectError};
 use crate::key::Key;
 use crate::{
-    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Version, check_range,
+    Listing, Meta, Object, ObjectStore, ObjectWriter, Precondition, Stamp, Version, check_range,
     content_version,
 };
 use buffers::Buffers;
@@ -289,7 +289,17 @@ impl ObjectStore for DiskStore {
 
 fn describe(key: Key, meta: &fs::Metadata) -> Meta {
     let modified = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    Meta { key, bytes: meta.len(), modified: modified.map_or(0, |d| d.as_secs()) }
+    let modified = modified.map_or(0, |d| d.as_secs());
+    Meta { key, bytes: meta.len(), modified, stamp: stamp(meta) }
+}
+
+/// Every write of an object is a new file that is renamed into place: it has an inode of its own, or
+/// else that of one that was gone by then, and other times.
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    let times = [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()];
+    let numbers = [meta.ino(), meta.size()].map(u64::to_le_bytes);
+    let bytes = [numbers.concat(), times.map(i64::to_le_bytes).concat()].concat();
+    Stamp(xxhash_rust::xxh3::xxh3_128(&bytes))
 }
 
 #[cfg(test)]

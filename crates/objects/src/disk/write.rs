@@ -132,11 +132,10 @@ impl Inner {
         Ok(())
     }
 
-    fn check_space(&self, key: &Key, bytes: u64, reserve: u64) -> Result<(), ObjectError> {
-        if self.space()?.free < reserve.saturating_add(bytes) {
-            return Err(ObjectError::new(ErrorKind::Full, key));
-        }
-        Ok(())
+    /// Refuses what would touch the reserve; returns what is left above it.
+    fn check_space(&self, key: &Key, bytes: u64, reserve: u64) -> Result<u64, ObjectError> {
+        let left = self.space()?.free.checked_sub(reserve.saturating_add(bytes));
+        left.ok_or_else(|| ObjectError::new(ErrorKind::Full, key))
     }
 }
 
@@ -164,8 +163,10 @@ fn at(key: &Key, error: io::Error) -> ObjectError {
     ObjectError::io(format!("object {key}"), error)
 }
 
-/// Bytes after which the room on the disk is looked at again.
+/// Bytes after which the room on the disk is looked at again, at the latest.
 const CHECK_EVERY: u64 = 64 << 20;
+/// Part of what is left that one object may take between two looks: several are written at once.
+const SHARE: u64 = 16;
 
 /// Writes one large object into a temporary file.
 #[derive(Debug)]
@@ -175,7 +176,8 @@ pub(super) struct Writer {
     path: PathBuf,
     file: Arc<File>,
     bytes: u64,
-    checked: u64,
+    /// Where the room is looked at next.
+    check_at: u64,
     /// A write has failed or was given up half way: what the file holds is not known.
     broken: bool,
     /// The file has become the object.
@@ -192,10 +194,10 @@ impl Writer {
     }
 
     pub(super) fn open(inner: Arc<Inner>, key: Key) -> Result<Self, ObjectError> {
-        inner.check_space(&key, 0, inner.options.reserve_bytes)?;
+        let left = inner.check_space(&key, 0, inner.options.reserve_bytes)?;
         let (path, file) = inner.temporary().map_err(|e| at(&key, e))?;
-        let file = Arc::new(file);
-        Ok(Self { inner, key, path, file, bytes: 0, checked: 0, broken: false, published: false })
+        let (file, check_at) = (Arc::new(file), CHECK_EVERY.min(left / SHARE));
+        Ok(Self { inner, key, path, file, bytes: 0, check_at, broken: false, published: false })
     }
 }
 
@@ -205,22 +207,22 @@ impl ObjectWriter for Writer {
         self.check()?;
         let start = self.bytes;
         let end = start + bytes.len() as u64;
-        let check = end >= self.checked + CHECK_EVERY;
+        let mut check_at = self.check_at;
         let (inner, key, file) =
             (Arc::clone(&self.inner), self.key.clone(), Arc::clone(&self.file));
         self.broken = true;
-        blocking(move || {
-            if check {
-                inner.check_space(&key, bytes.len() as u64, inner.options.reserve_bytes)?;
+        self.check_at = blocking(move || {
+            if end >= check_at {
+                let reserve = inner.options.reserve_bytes;
+                let left = inner.check_space(&key, bytes.len() as u64, reserve)?;
+                check_at = end + CHECK_EVERY.min(left / SHARE);
             }
-            (&*file).write_all(&bytes).map_err(|e| at(&key, e))
+            (&*file).write_all(&bytes).map_err(|e| at(&key, e))?;
+            Ok(check_at)
         })
         .await?;
         self.broken = false;
         self.bytes = end;
-        if check {
-            self.checked = end;
-        }
         Ok(start)
     }
 

@@ -8,6 +8,7 @@ use pagevault_objects::{ErrorKind, Key, ObjectStore, Precondition};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::error::PageStoreError;
+use crate::store::fresh_name;
 use crate::{Result, codec};
 
 /// First bytes of the object of a domain.
@@ -61,7 +62,10 @@ impl PageKey {
             Err(e) => return Err(e.into()),
         }
         let mut fresh = [0; KEY];
-        getrandom::fill(&mut fresh).map_err(|e| PageStoreError::Task(e.to_string()))?;
+        // Names are 128 random bits each.
+        let random = [fresh_name()?, fresh_name()?].concat();
+        hex::decode_to_slice(random, &mut fresh)
+            .map_err(|e| PageStoreError::Task(e.to_string()))?;
         let fresh = Self::new(fresh);
         match objects.put(&key, fresh.to_bytes(), Precondition::Absent).await {
             Ok(_) => Ok(fresh),

@@ -41,7 +41,7 @@ enum Outcome {
 impl PageStore {
     /// Loads the stored index. Layers can be written meanwhile; they find what is loaded so far.
     pub async fn load_index(&self) -> Result<Loaded> {
-        let condemned = self.condemned().await?;
+        let condemned = self.condemned_objects().await?;
         let mut loaded = Loaded::default();
         let mut listing = Names::new(PREFIX);
         while let Some(names) = listing.next(self).await? {
@@ -90,7 +90,7 @@ impl PageStore {
 
     /// Makes the index anew for all that is stored and not in it: reads every block of pages.
     pub async fn rebuild_index(&self) -> Result<Loaded> {
-        let condemned = self.condemned().await?;
+        let condemned = self.condemned_objects().await?;
         let mut loaded = Loaded::default();
         let mut listing = Names::new("recipes/");
         while let Some(names) = listing.next(self).await? {

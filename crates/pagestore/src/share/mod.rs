@@ -32,6 +32,7 @@ use crate::Result;
 use crate::store::PageStore;
 
 pub(crate) use self::find::{Finder, Shares};
+pub(crate) use self::hooks::{PREFIX as HOOKS, hooks_key};
 pub use self::load::Loaded;
 pub(crate) use self::read::{SharedWant, fill};
 pub use self::repack::Repacked;

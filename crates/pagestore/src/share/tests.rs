@@ -7,8 +7,9 @@ use pagevault_objects::{Key, MemoryStore, ObjectStore, Precondition};
 use proptest::prelude::*;
 
 use super::{hooks, key};
+use crate::collect::Kind;
 use crate::recipe::{AddressRun, Recipe};
-use crate::store::{data_key, recipe_key, tombstone_key};
+use crate::store::{data_key, recipe_key};
 use crate::*;
 
 pub(super) fn options() -> PageStoreOptions {
@@ -189,7 +190,7 @@ async fn what_is_condemned_or_gone_is_not_used() {
     let (store, memory) = memory();
     let one = put(&store, "d", None, &noise(0..600)).await;
     let object = own_object(&memory, &one.id).await;
-    let tombstone = tombstone_key(&object).unwrap();
+    let tombstone = Kind::Data.tombstone(&object).unwrap();
     memory.put(&tombstone, "".into(), Precondition::None).await.unwrap();
     let two = put(&store, "d", None, &noise(0..600)).await;
     assert_eq!(two.stats.pages.shared, 0);

@@ -98,7 +98,7 @@ async fn damage_to_a_source_is_found_without_its_owner() {
     let other = layer(&store, pages, None).await;
     let recipe = store.recipe(&other).await.unwrap().0;
     let source = *recipe.extents.iter().flat_map(|extent| &extent.sources).next().unwrap();
-    memory.delete(&crate::store::recipe_key(&owner).unwrap()).await.unwrap();
+    memory.delete(&recipe_key(&owner).unwrap()).await.unwrap();
     let key = crate::store::data_key(&recipe.objects[source.object as usize]).unwrap();
     let mut bad = memory.get(&key).await.unwrap().bytes.to_vec();
     bad[source.at as usize + 5] ^= 1;

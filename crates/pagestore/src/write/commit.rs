@@ -1,13 +1,13 @@
 //! Committing a layer, and storing a file as it is.
 
-use std::collections::HashSet;
 use std::path::Path;
 
 use pagevault_objects::{ErrorKind, Precondition};
 
+use crate::collect::{Kind, Standing};
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Extent, Recipe, Segment, State};
-use crate::store::{PageStore, RecipeId, TOMBSTONES, data_key, fresh_name, recipe_key};
+use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key};
 use crate::write::{Committed, LayerWriter, WriteStats};
 use crate::{Result, SEGMENT_MAX};
 
@@ -46,27 +46,29 @@ impl LayerWriter {
         recipe.state = State::Committed as i32;
         let delta = self.used_base;
         self.base = None;
-        self.store.check_kept(&self.recipe).await?;
-        let (id, seen) = match self.over {
+        let (id, recipe_bytes) = match self.over {
             Some(over) if over.name != name => {
                 let what = format!("recipe {} makes {}, not {name}", over.id.0, over.name);
                 return Err(PageStoreError::Unsuited(what));
             }
-            Some(over) => (over.id, over.seen),
-            None => (self.id.clone(), self.version),
+            Some(over) => {
+                let put = self.store.swap_recipe(&over.id, over.seen, self.recipe).await?;
+                // What it names is named by the other one now.
+                self.store.objects.delete(&recipe_key(&self.id)?).await?;
+                (over.id, put)
+            }
+            None => {
+                self.store.check_kept(&self.recipe).await?;
+                let when = Precondition::Matches(self.version);
+                let put = self.store.put_recipe(&self.id, self.recipe, when).await;
+                (self.id, put.map_err(lost)?.1)
+            }
         };
-        let when = Precondition::Matches(seen);
-        let put = self.store.put_recipe(&id, self.recipe, when).await;
-        let (_, recipe_bytes) = put.map_err(lost)?;
-        if id != self.id {
-            // What it names is named by the other one now.
-            self.store.objects.delete(&recipe_key(&self.id)?).await?;
-        }
         if let Some(share) = self.share {
             share.publish(&own);
         }
         let stats = WriteStats { recipe_bytes, ..self.stats };
-        Ok(Committed { id, stats, delta })
+        Ok(Committed { id, stats, delta, hold: self.hold })
     }
 
     /// Gives up: what was written is removed, as far as it can be now.
@@ -90,43 +92,14 @@ pub(crate) fn lost(error: PageStoreError) -> PageStoreError {
 }
 
 impl PageStore {
-    /// Checks that nothing which the recipe names is condemned or gone: first no tombstone, then
-    /// present. The pending recipe has named it all since before this.
+    /// Checks that what the recipe needs is neither condemned nor gone. The pending recipe has named
+    /// it all since before this. Of its chain only the first is asked about: each keeps the next.
     pub(crate) async fn check_kept(&self, recipe: &Recipe) -> Result<()> {
-        let condemned = self.condemned().await?;
-        for object in &recipe.objects {
-            if condemned.contains(object) {
-                return Err(PageStoreError::BaseGone);
-            }
-            match self.objects.head(&data_key(object)?).await {
-                Ok(_) => {}
-                Err(e) if e.kind() == ErrorKind::NotFound => return Err(PageStoreError::BaseGone),
-                Err(e) => return Err(e.into()),
-            }
-        }
-        for below in &recipe.chain {
-            match self.recipe(&RecipeId(below.clone())).await {
-                Ok(_) => {}
-                Err(PageStoreError::NotFound(_)) => return Err(PageStoreError::BaseGone),
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
-    }
-
-    /// Objects that have a tombstone.
-    pub(crate) async fn condemned(&self) -> Result<HashSet<String>> {
-        let mut all = HashSet::new();
-        let mut after = None;
-        loop {
-            let page = self.objects.list(TOMBSTONES, after.as_ref(), 1000).await?;
-            let name =
-                |m: &pagevault_objects::Meta| m.key.as_str().rsplit('/').next().map(str::to_owned);
-            all.extend(page.objects.iter().filter_map(name));
-            after = page.objects.last().map(|m| m.key.clone());
-            if !page.more {
-                return Ok(all);
-            }
+        let below = recipe.chain.iter().take(1).map(|name| (Kind::Recipe, name.clone()));
+        let objects = recipe.objects.iter().map(|name| (Kind::Data, name.clone()));
+        match self.standing_of(&below.chain(objects).collect::<Vec<_>>()).await? {
+            Standing::Kept => Ok(()),
+            Standing::Condemned | Standing::Gone => Err(PageStoreError::BaseGone),
         }
     }
 
@@ -148,6 +121,7 @@ impl PageStore {
             ..Recipe::default()
         };
         let id = RecipeId(fresh_name()?);
+        let hold = self.holds.hold(&id);
         let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
         if bytes > 0 {
             self.objects.put_file(&data_key(&object)?, file).await?;
@@ -162,7 +136,7 @@ impl PageStore {
         let put = self.put_recipe(&id, recipe, Precondition::Matches(version)).await;
         let (_, recipe_bytes) = put.map_err(lost)?;
         let stats = WriteStats { other_bytes: bytes, recipe_bytes, ..WriteStats::default() };
-        Ok(Committed { id, stats, delta: false })
+        Ok(Committed { id, stats, delta: false, hold })
     }
 
     /// The checksum of a segment, for [`PageStore::adopt`].

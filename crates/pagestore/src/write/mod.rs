@@ -1,6 +1,8 @@
 //! Writing a layer: parts in, one data object and one recipe out.
 
+mod alive;
 mod commit;
+mod copy;
 mod encode;
 mod naming;
 
@@ -8,19 +10,21 @@ pub(crate) use self::commit::lost;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use pagevault_objects::{ObjectWriter, Precondition, Version};
 
 use self::encode::{Done, Job, Plan, encode_segment};
+use crate::collect::Hold;
 use crate::error::PageStoreError;
 use crate::mapping::{self, Stretch};
 use crate::read::LayerReader;
 use crate::recipe::{Extent, Frame, Recipe, Segment, Space, State};
 use crate::share::{Session, Sources};
 use crate::source::Source;
-use crate::store::{PageStore, RecipeId, data_key, fresh_name};
+use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key};
 use crate::{PAGE, Result, SEGMENT_MAX, policy};
 
 /// First bytes of a data object that a writer made.
@@ -90,6 +94,8 @@ pub struct Committed {
     pub stats: WriteStats,
     /// Whether it is a delta.
     pub delta: bool,
+    /// Keeps it from collectors of this process until a record names it.
+    pub hold: Hold,
 }
 
 /// Writes one layer. Dropped without [`commit`](LayerWriter::commit), it leaves a pending recipe
@@ -108,6 +114,8 @@ pub struct LayerWriter {
     used_base: bool,
     share: Option<Session>,
     over: Option<Over>,
+    hold: Hold,
+    renewed: Instant,
 }
 
 /// The recipe whose place a layer takes.
@@ -164,7 +172,12 @@ impl PageStore {
         });
         let share = Session::begin(self, domain).await;
         let id = RecipeId(fresh_name()?);
+        let hold = self.holds.hold(&id);
         let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
+        if !recipe.chain.is_empty() && !self.may_stand_on(&recipe).await? {
+            self.objects.delete(&recipe_key(&id)?).await?;
+            return Box::pin(self.writer(domain, None, spaces)).await;
+        }
         Ok(LayerWriter {
             store: self.clone(),
             id,
@@ -178,6 +191,8 @@ impl PageStore {
             used_base: false,
             share,
             over: None,
+            hold,
+            renewed: Instant::now(),
         })
     }
 }
@@ -195,6 +210,7 @@ fn match_extents(spaces: &[Space], base: &LayerReader) -> Vec<Option<u32>> {
 impl LayerWriter {
     /// Stores a part: its segments are encoded in parallel, checked, and appended in order.
     pub async fn write(&mut self, part: Part, source: &Arc<dyn Source>) -> Result<()> {
+        self.renew().await?;
         let (plan, mut extent) = self.plan(part)?;
         let window = (self.store.options.window_bytes / (6 * SEGMENT_MAX as usize)).clamp(1, 8);
         let plan = Arc::new(plan);

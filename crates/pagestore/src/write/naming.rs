@@ -1,15 +1,16 @@
 //! Naming the objects that a layer shares from, before it relies on them.
 
 use futures_util::stream::{Stream, StreamExt};
-use pagevault_objects::{ErrorKind, Precondition};
+use pagevault_objects::Precondition;
 
 use super::LayerWriter;
 use super::commit::lost;
 use super::encode::Done;
 use crate::Result;
+use crate::collect::{Kind, Standing};
 use crate::recipe::Recipe;
 use crate::share::Ask;
-use crate::store::{PageStore, data_key, tombstone_key};
+use crate::store::PageStore;
 
 /// Most objects of others that a layer is shared from: a reader opens them all.
 const OTHERS_MAX: usize = 64;
@@ -87,13 +88,7 @@ impl LayerWriter {
 impl PageStore {
     /// Whether an object that a pending recipe names has no tombstone, and is there. In doubt not.
     pub(crate) async fn may_use(&self, object: &str) -> bool {
-        let (Ok(tombstone), Ok(data)) = (tombstone_key(object), data_key(object)) else {
-            return false;
-        };
-        let condemned = self.objects.head(&tombstone).await;
-        if !condemned.is_err_and(|e| e.kind() == ErrorKind::NotFound) {
-            return false;
-        }
-        self.objects.head(&data).await.is_ok()
+        let named = [(Kind::Data, object.to_owned())];
+        self.standing_of(&named).await.is_ok_and(|standing| standing == Standing::Kept)
     }
 }

@@ -1,28 +1,27 @@
 //! Giving a stored checkpoint its image, its record and its names.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::checkpoint::{ArchiveMember, Checkpoint, CheckpointDetail, Pushed};
-use pagevault_api::media_types::OCI_MANIFEST;
 use pagevault_api::reference::{Reference, Selector, check_repository};
 use pagevault_api::stats::{IngestStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
-use pagevault_catalog::{BlobLocation, BlobRecord, Catalog, CheckpointRecord, NewManifest};
+use pagevault_catalog::{Catalog, CheckpointRecord};
 use pagevault_criu::Report;
-use pagevault_pagestore::{Committed, WriteStats};
+use pagevault_pagestore::WriteStats;
 
 use super::{Ingested, domain, micros};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::publish::Publisher;
 use crate::{Result, build_error, catalog_error, store_error};
 
 /// A checkpoint that is written and about to exist.
 #[derive(Debug)]
 pub(crate) struct Finish {
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) publisher: Publisher,
     pub(crate) options: PushOptions,
     pub(crate) ingested: Ingested,
     /// sha256 of the tar.
@@ -34,14 +33,16 @@ pub(crate) struct Finish {
 }
 
 impl Finish {
-    /// Commits the layer, then the manifest, then the tags. What is acknowledged is durable.
+    /// Commits the layer, then lets the manifest exist, then the tags. What is acknowledged is durable.
     pub(crate) async fn run(self) -> Result<Pushed> {
         let image = self.image()?;
         let (repository, tag) = self.place()?;
-        let found = self.catalog.find_manifest(&repository, &image.manifest_digest).await;
+        let found = self.publisher.catalog.find_manifest(&repository, &image.manifest_digest).await;
         if let Some(record) = found.map_err(catalog_error)?.and_then(|m| m.checkpoint) {
-            super::abandon(self.ingested.writer).await;
-            return Self::unchanged(&self.catalog, &self.options, repository, tag, record).await;
+            let Self { publisher, options, layer, ingested, .. } = self;
+            super::abandon(ingested.writer).await;
+            publisher.checkpoint(&repository, &image, &layer, record.clone()).await?;
+            return Self::unchanged(&publisher.catalog, &options, repository, tag, record).await;
         }
         self.create(image, repository, tag).await
     }
@@ -78,7 +79,8 @@ impl Finish {
         }
     }
 
-    /// The same checkpoint again: nothing changes but, perhaps, a tag that the push names.
+    /// The same checkpoint again: nothing changes but, perhaps, a tag that the push names. (Blobs
+    /// that were deleted by themselves have got their records back.)
     async fn unchanged(
         catalog: &Catalog,
         options: &PushOptions,
@@ -108,7 +110,7 @@ impl Finish {
     }
 
     async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
-        let Self { catalog, options, ingested, layer, received, receive_micros } = self;
+        let Self { publisher, options, ingested, layer, received, receive_micros } = self;
         let Ingested { checkpoint, report, mut warnings, writer, base, lineage, micros: stages } =
             ingested;
         let architecture = architecture(&report).to_owned();
@@ -159,8 +161,10 @@ impl Finish {
             warnings,
         };
         let record = CheckpointRecord { detail, recipe: committed.id.0.clone(), lineage };
-        Self::publish(&catalog, &repository, &image, &layer, &committed, record).await?;
-        let reference = Self::name(&catalog, &repository, tag, &summary).await?;
+        publisher.checkpoint(&repository, &image, &layer, record).await?;
+        // Held until here: from now on a record names it.
+        drop(committed);
+        let reference = Self::name(&publisher.catalog, &repository, tag, &summary).await?;
         Ok(Pushed {
             reference,
             digest: image.manifest_digest,
@@ -171,46 +175,6 @@ impl Finish {
             base,
             stats,
         })
-    }
-
-    /// Writes the blobs' links, then the manifest: from then on the checkpoint exists.
-    async fn publish(
-        catalog: &Catalog,
-        repository: &str,
-        image: &Image,
-        layer: &Digest,
-        committed: &Committed,
-        record: CheckpointRecord,
-    ) -> Result<()> {
-        let config = BlobRecord {
-            bytes: image.config.len() as u64,
-            location: BlobLocation::Inline(image.config.clone()),
-        };
-        let layer_record = BlobRecord {
-            bytes: record.detail.summary.logical_bytes,
-            location: BlobLocation::Recipe(committed.id.0.clone()),
-        };
-        let blobs = [(image.config_digest.clone(), config), (layer.clone(), layer_record)];
-        for (digest, blob) in &blobs {
-            let put = catalog.put_blob(repository, digest, blob.clone()).await;
-            put.map_err(catalog_error)?;
-        }
-        let manifest = NewManifest {
-            digest: image.manifest_digest.clone(),
-            media_type: OCI_MANIFEST.to_owned(),
-            bytes: image.manifest.clone(),
-            subject: None,
-            artifact_type: None,
-            references: blobs.iter().map(|(digest, _)| digest.clone()).collect(),
-            annotations: std::collections::BTreeMap::new(),
-            blobs: blobs
-                .into_iter()
-                .map(|(digest, blob)| (digest.to_string(), blob.location))
-                .collect(),
-            checkpoint: Some(record),
-        };
-        catalog.put_manifest(repository, manifest).await.map_err(catalog_error)?;
-        Ok(())
     }
 
     /// Sets the tags: the one that the push names, or else its time and `latest`.

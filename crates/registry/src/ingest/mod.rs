@@ -5,6 +5,7 @@
 
 mod finish;
 mod hint;
+mod image;
 mod scan;
 mod task;
 

@@ -1,6 +1,7 @@
 //! `/api/v1`: what Pagevault's own clients use.
 
 mod checkpoints;
+mod gc;
 mod stats;
 mod uploads;
 
@@ -26,6 +27,8 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/uploads/{id}", get(uploads::state).patch(uploads::append).delete(uploads::cancel))
         .route("/uploads/{id}/commit", post(uploads::commit))
         .route("/stats", get(stats::totals))
+        .route("/gc", get(gc::runs).post(gc::start))
+        .route("/gc/explain", get(gc::explain))
 }
 
 /// The variable segment of a path, decoded.

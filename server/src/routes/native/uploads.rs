@@ -97,7 +97,8 @@ async fn commit_one(app: &Shared, id: String, request: Request) -> Handled {
     Ok(pushed(done))
 }
 
-async fn body<T: serde::de::DeserializeOwned>(
+/// The body of a request that has no query, as JSON.
+pub(super) async fn body<T: serde::de::DeserializeOwned>(
     app: &Shared,
     request: Request,
     max: u64,

@@ -1,0 +1,155 @@
+//! Records one write at a time: read with their mark, and changed only if they are still what was
+//! read. For those who have to know what happened in between: publishers and collectors.
+
+use bytes::Bytes;
+use pagevault_api::Digest;
+use pagevault_objects::{ErrorKind, Key, Precondition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::keys::Name;
+use crate::record::{BlobRecord, Envelope, ManifestRecord, Mark, NewManifest};
+use crate::truth::{blob, manifest};
+use crate::{Catalog, Result};
+
+/// A record as it was read or written.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// What it says; nothing where it is absent.
+    pub record: Option<T>,
+    /// Its mark.
+    pub mark: Option<Mark>,
+    /// What is about to take its place; see [`Catalog::offer_blob`].
+    pub next: Option<T>,
+    key: Key,
+    when: Precondition,
+}
+
+impl<T> Entry<T> {
+    /// As if nothing were about to take its place.
+    #[must_use]
+    pub fn without_next(self) -> Self {
+        Self { next: None, ..self }
+    }
+
+    /// Whether everybody sees it.
+    pub fn is_visible(&self) -> bool {
+        self.record.is_some() && self.mark != Some(Mark::Tentative)
+    }
+}
+
+impl Catalog {
+    /// The record of a blob, with its mark.
+    pub async fn blob_entry(&self, repository: &str, digest: &Digest) -> Result<Entry<BlobRecord>> {
+        self.entry(&blob(repository, digest)).await
+    }
+
+    /// Writes a blob's record if it is still the one that was read; nothing if it is not.
+    pub async fn swap_blob(
+        &self,
+        old: &Entry<BlobRecord>,
+        record: Option<BlobRecord>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Entry<BlobRecord>>> {
+        let there = record.is_some();
+        let swapped = self.swap(old, record, mark).await?;
+        if swapped.is_some()
+            && let Some(Name::Blob { repository, digest }) = Name::parse(old.key.as_str())
+        {
+            self.view.note_blob(&repository, digest.as_ref(), there);
+        }
+        Ok(swapped)
+    }
+
+    /// Notes in the record of a blob what is about to take its place. Everybody sees the old one until
+    /// it has been swapped; both keep what they name.
+    pub async fn offer_blob(
+        &self,
+        old: &Entry<BlobRecord>,
+        next: BlobRecord,
+    ) -> Result<Option<Entry<BlobRecord>>> {
+        let mut envelope = Envelope::new(old.record.clone(), old.mark)?;
+        envelope.next = Some(next);
+        self.put(old, envelope).await
+    }
+
+    /// The record of a manifest, with its mark.
+    pub async fn manifest_entry(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Entry<ManifestRecord>> {
+        self.entry(&manifest(repository, digest)).await
+    }
+
+    /// Writes a manifest that is not seen yet, where there is none, or another that is not seen.
+    pub async fn try_manifest(
+        &self,
+        old: &Entry<ManifestRecord>,
+        new: NewManifest,
+    ) -> Result<Option<Entry<ManifestRecord>>> {
+        self.swap(old, Some(new.into_record()), Some(Mark::Tentative)).await
+    }
+
+    /// Lets everybody see a manifest; false if it is no longer the one that was written.
+    pub async fn confirm_manifest(&self, tentative: &Entry<ManifestRecord>) -> Result<bool> {
+        let intent = self.view.intend(tentative.key.as_str()).await?;
+        let swapped = self.swap(tentative, tentative.record.clone(), None).await;
+        // Also after a failure: a write whose answer was lost may have happened.
+        self.refresh(&tentative.key, Some(intent)).await?;
+        Ok(swapped?.is_some())
+    }
+
+    /// Takes back a manifest that nobody has seen; false if it has changed meanwhile.
+    pub async fn drop_tentative(&self, tentative: &Entry<ManifestRecord>) -> Result<bool> {
+        Ok(self.swap(tentative, None, None).await?.is_some())
+    }
+
+    async fn entry<T>(&self, name: &Name) -> Result<Entry<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let key = name.key()?;
+        match self.store.get(&key).await {
+            Ok(object) => {
+                let Envelope { record, mark, next, .. } =
+                    Envelope::from_bytes(key.as_str(), &object.bytes)?;
+                let when = Precondition::Matches(object.version);
+                Ok(Entry { record, mark, next, key, when })
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                let when = Precondition::Absent;
+                Ok(Entry { record: None, mark: None, next: None, key, when })
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn swap<T>(
+        &self,
+        old: &Entry<T>,
+        record: Option<T>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Entry<T>>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.put(old, Envelope::new(record, mark)?).await
+    }
+
+    async fn put<T>(&self, old: &Entry<T>, envelope: Envelope<T>) -> Result<Option<Entry<T>>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let bytes = Bytes::from(envelope.to_bytes()?);
+        match self.store.put(&old.key, bytes, old.when.clone()).await {
+            Ok(version) => {
+                let when = Precondition::Matches(version);
+                let Envelope { record, mark, next, .. } = envelope;
+                Ok(Some(Entry { record, mark, next, key: old.key.clone(), when }))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! `pagevault gc`.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pagevault_api::gc::{GcExplanation, GcItemKind, GcProgress, GcResult, GcRun, GcState};
+use pagevault_client::Client;
+
+use super::{print, print_json};
+use crate::args::GcArgs;
+use crate::failure::Advised;
+use crate::text::{count, escape, size, things};
+
+/// Between looks at a collection that is running.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub(crate) async fn run(args: GcArgs) -> anyhow::Result<()> {
+    let client = args.server.client()?;
+    if let Some(digest) = &args.explain {
+        let explanation = client.explain(digest).await?;
+        return match args.json {
+            true => print_json(&explanation),
+            false => Ok(print(&tell(&explanation))?),
+        };
+    }
+    let begun = client.start_gc(args.dry_run).await?;
+    let ended = follow(&client, begun, args.json).await?;
+    let failed = |why: &str, hint: &str| Err(Advised::new(why, hint).into());
+    match (ended.state, &ended.result) {
+        (GcState::Done, Some(_)) if args.json => print_json(&ended),
+        (GcState::Done, Some(result)) => Ok(print(&show(result, ended.dry_run))?),
+        (GcState::Cancelled, _) => failed(
+            "the collection was ended early, as the server ends",
+            "nothing is lost; the next one goes on",
+        ),
+        _ => failed(
+            ended.error.as_deref().unwrap_or("the collection has failed"),
+            "nothing is lost, and nothing was taken for unneeded that could not be read; the \
+             server's log has more",
+        ),
+    }
+}
+
+/// Waits for the end of a collection, and shows how far it is.
+async fn follow(client: &Client, begun: GcRun, quiet: bool) -> anyhow::Result<GcRun> {
+    let target = match quiet {
+        true => ProgressDrawTarget::hidden(),
+        false => ProgressDrawTarget::stderr_with_hz(10),
+    };
+    // Where there is no terminal, nothing is drawn.
+    let bar = ProgressBar::with_draw_target(None, target);
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let run = client.gc_runs().await?.items.into_iter().find(|run| run.id == begun.id);
+        let run = run.context("the server has been restarted, and knows nothing of it any more")?;
+        if run.state != GcState::Running {
+            bar.finish_and_clear();
+            return Ok(run);
+        }
+        if let Some(progress) = &run.progress {
+            draw(&bar, progress);
+        }
+    }
+}
+
+fn draw(bar: &ProgressBar, progress: &GcProgress) {
+    let template = match progress.total {
+        Some(_) => "{msg}  {bar:32}  {pos} of {len}",
+        None => "{msg}  {pos}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("━╸ "));
+    }
+    bar.set_message(match progress.phase.as_str() {
+        "records" => "reading records",
+        "recipes" => "reading recipes",
+        "data" => "listing objects",
+        "condemn" => "marking what goes",
+        "remove" => "removing",
+        _ => "collecting",
+    });
+    if let Some(total) = progress.total {
+        bar.set_length(total);
+    }
+    bar.set_position(progress.done);
+}
+
+fn show(result: &GcResult, dry_run: bool) -> String {
+    let freed = &result.freed;
+    let layers = things(freed.recipes, "layer");
+    let mut text = match (dry_run, result.freed_bytes) {
+        (_, 0) => "nothing to free\n".to_owned(),
+        (true, bytes) => format!("would free {} in {layers}\n", size(bytes)),
+        (false, bytes) => format!("freed {} in {layers}\n", size(bytes)),
+    };
+    text.push_str(&format!(
+        "  looked at  {}, {}, {}\n",
+        things(result.examined.manifests, "manifest"),
+        things(result.examined.recipes, "layer"),
+        things(result.examined.data_objects, "object"),
+    ));
+    let kept = &result.kept;
+    if kept.buried > 0 {
+        text.push_str(&format!(
+            "  kept       {} in {} that later checkpoints stand on\n",
+            size(kept.buried_bytes),
+            things(kept.buried, "deleted layer"),
+        ));
+    }
+    if kept.unfinished > 0 {
+        text.push_str(&format!("  kept       {} being pushed\n", things(kept.unfinished, "layer")));
+    }
+    let millis = (result.records_micros + result.mark_micros + result.sweep_micros) / 1000;
+    text.push_str(&format!("  took       {} ms\n", count(millis)));
+    text
+}
+
+fn tell(explanation: &GcExplanation) -> String {
+    if explanation.items.is_empty() {
+        return format!("nothing is stored of {}\n", escape(&explanation.subject));
+    }
+    let mut text = String::new();
+    for item in &explanation.items {
+        let kind = match item.kind {
+            GcItemKind::Manifest => "manifest",
+            GcItemKind::Blob => "blob",
+            GcItemKind::Recipe => "recipe",
+            GcItemKind::DataObject => "object",
+        };
+        let bytes = item.bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
+        let fate = if item.kept { "stays" } else { "goes" };
+        text.push_str(&format!("{kind} {}{bytes}: {fate}\n", escape(&item.name)));
+        for reason in &item.because {
+            text.push_str(&format!("  {}\n", escape(reason)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use pagevault_api::gc::{GcCounts, GcItem, GcKept};
+
+    use super::*;
+
+    #[test]
+    fn for_people() {
+        let result = GcResult {
+            freed_bytes: 5 << 20,
+            freed: GcCounts { recipes: 2, data_objects: 2, ..GcCounts::default() },
+            examined: GcCounts {
+                manifests: 8,
+                recipes: 11,
+                data_objects: 11,
+                ..GcCounts::default()
+            },
+            kept: GcKept { buried: 1, buried_bytes: 9 << 20, unfinished: 1, ..GcKept::default() },
+            mark_micros: 1_234_000,
+            ..GcResult::default()
+        };
+        insta::assert_snapshot!(show(&result, false), @r"
+        freed 5.0 MiB in 2 layers
+          looked at  8 manifests, 11 layers, 11 objects
+          kept       9.0 MiB in 1 deleted layer that later checkpoints stand on
+          kept       1 layer being pushed
+          took       1,234 ms
+        ");
+        assert!(show(&result, true).starts_with("would free 5.0 MiB"));
+        assert!(show(&GcResult::default(), true).starts_with("nothing to free\n"));
+    }
+
+    #[test]
+    fn reasons_cannot_write_to_the_terminal() {
+        let item = GcItem {
+            kind: GcItemKind::Recipe,
+            name: "ab".to_owned(),
+            kept: true,
+            bytes: Some(2048),
+            because: vec!["manifest a\u{1b}[2J names it".to_owned()],
+        };
+        let explanation = GcExplanation { subject: "ab".to_owned(), kept: true, items: vec![item] };
+        let told = "recipe ab, 2.0 KiB: stays\n  manifest a\\u{1b}[2J names it\n";
+        assert_eq!(tell(&explanation), told);
+        let nothing = GcExplanation { items: Vec::new(), ..explanation };
+        assert_eq!(tell(&nothing), "nothing is stored of ab\n");
+    }
+}

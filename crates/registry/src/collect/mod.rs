@@ -1,0 +1,100 @@
+//! Collection: what nothing needs any more is removed, while pushes and pulls go on.
+//!
+//! One run at a time in a process; several processes may each have one. What is promised and why it
+//! holds is in the page store's FORMAT.md.
+
+mod engine;
+mod explain;
+mod records;
+mod roots;
+mod runs;
+
+use std::sync::Arc;
+
+use pagevault_api::gc::{GcBuried, GcCounts, GcKept, GcResult, GcRun, GcTrigger};
+use pagevault_pagestore::Watch;
+
+use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::{Registry, Result};
+pub(crate) use engine::{CollectSettings, Collector, Outcome, RecordStats};
+#[cfg(test)]
+pub(crate) use roots::{recipe, recipes};
+pub(crate) use runs::Runs;
+
+/// Seconds after which a writer of which nothing has been heard is taken for dead.
+const GRACE_SECONDS: u64 = 3600;
+
+impl Registry {
+    /// Starts a collection, which goes on by itself.
+    pub fn start_collection(self: &Arc<Self>, dry_run: bool, trigger: GcTrigger) -> Result<GcRun> {
+        let (run, watch) = self.runs.begin(dry_run, trigger)?;
+        let registry = Arc::clone(self);
+        let id = run.id;
+        tokio::spawn(async move {
+            let outcome = registry.collect(dry_run, &watch).await;
+            registry.runs.end(id, outcome);
+        });
+        Ok(run)
+    }
+
+    /// The collections of this process, newest first; the current one with its progress.
+    pub fn collections(&self) -> Vec<GcRun> {
+        self.runs.all()
+    }
+
+    /// Asks the collection that is running to end.
+    pub fn cancel_collection(&self) {
+        self.runs.cancel();
+    }
+
+    async fn collect(&self, dry_run: bool, watch: &Watch) -> Result<GcResult> {
+        let collector = Collector { pages: self.pages.clone(), catalog: Arc::clone(&self.catalog) };
+        let alone_since = Some(self.opened_at);
+        let settings = CollectSettings { dry_run, grace_seconds: GRACE_SECONDS, alone_since };
+        Ok(result(collector.run(settings, watch).await?))
+    }
+}
+
+fn result(outcome: Outcome) -> GcResult {
+    let Outcome { records, pages, records_micros } = outcome;
+    let freed = GcCounts {
+        manifests: records.freed_tentative,
+        blobs: records.freed_blobs,
+        promises: records.freed_promises,
+        recipes: pages.freed_recipes.number,
+        data_objects: pages.freed_data.number,
+    };
+    let examined = GcCounts {
+        manifests: records.manifests,
+        blobs: records.blobs,
+        promises: records.promises,
+        recipes: pages.recipes.number,
+        data_objects: pages.data.number,
+    };
+    let buried = pages.largest_buried.into_iter();
+    let kept = GcKept {
+        unfinished: pages.unfinished.number,
+        condemned: pages.condemned + records.condemned,
+        buried: pages.buried.number,
+        buried_bytes: pages.buried.bytes,
+        largest_buried: buried
+            .map(|b| GcBuried { recipe: b.recipe, bytes: b.bytes, above: b.above })
+            .collect(),
+    };
+    GcResult {
+        freed_bytes: pages.freed_recipes.bytes + pages.freed_data.bytes,
+        freed,
+        examined,
+        kept,
+        records_micros,
+        mark_micros: pages.mark_micros,
+        sweep_micros: pages.sweep_micros,
+    }
+}
+
+fn running() -> RegistryError {
+    RegistryError::new(Kind::Conflict, "a collection is running already; look at it or wait for it")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The upper levels of a collection: promises that have expired, manifests whose writer has died
+//! before anybody saw them, and blobs that no manifest names.
+//!
+//! Their names can come back, so they go by conditional writes only. A blob's record is condemned;
+//! *then* the manifests and promises of its repository are listed again; if it is still unnamed it
+//! becomes absent, provided that nobody has touched it. A publisher publishes its name and *then*
+//! looks at the record: condemned, it takes the mark away; absent, it writes it anew.
+
+use std::collections::{HashMap, HashSet};
+
+use pagevault_api::Digest;
+use pagevault_catalog::{BlobRecord, Catalog, Entry, Listed, ListedKind, Mark};
+use pagevault_objects::{Key, Stamp};
+use pagevault_pagestore::{Phase, Watch};
+
+use super::{CollectSettings, RecordStats};
+use crate::{Result, catalog_error, store_error};
+
+/// Records of one list.
+const PAGE: usize = 1000;
+
+/// The sweep of records.
+pub(crate) struct Sweep<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) settings: CollectSettings,
+    pub(crate) watch: &'a Watch,
+    pub(crate) stats: RecordStats,
+    /// Records that a dry run would make absent.
+    pub(crate) gone: HashSet<Key>,
+    pub(crate) now: u64,
+}
+
+/// The records of one repository, as they were listed.
+#[derive(Debug, Default)]
+struct Repository {
+    name: String,
+    blobs: Vec<(Key, Digest)>,
+    manifests: Vec<Listed>,
+}
+
+/// What manifests name, by the writing that was read.
+type Read = HashMap<Key, (Stamp, Vec<Digest>)>;
+
+impl<'a> Sweep<'a> {
+    pub(crate) async fn run(
+        catalog: &'a Catalog,
+        settings: CollectSettings,
+        watch: &'a Watch,
+    ) -> Result<Self> {
+        let now = catalog.now().await.map_err(catalog_error)?;
+        let (stats, gone) = (RecordStats::default(), HashSet::new());
+        let mut sweep = Self { catalog, settings, watch, stats, gone, now };
+        sweep.promises().await?;
+        sweep.records().await?;
+        Ok(sweep)
+    }
+
+    /// Removes promises that have expired. Their names are never used twice.
+    async fn promises(&mut self) -> Result<()> {
+        for promise in self.catalog.promises().await.map_err(catalog_error)? {
+            self.stats.promises += 1;
+            if promise.seconds_left == 0 {
+                self.stats.freed_promises += 1;
+                if !self.settings.dry_run {
+                    self.catalog.end_promise(&promise).await.map_err(catalog_error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through all records, a repository at a time: theirs follow each other.
+    async fn records(&mut self) -> Result<()> {
+        self.watch.begin(Phase::Records, None);
+        let (mut after, mut current) = (None, Repository::default());
+        loop {
+            let listed = self.catalog.records(after.as_ref(), PAGE).await;
+            let (listed, more) = listed.map_err(catalog_error)?;
+            after = listed.last().map(|record| record.key.clone());
+            for record in listed {
+                self.watch.step().map_err(store_error)?;
+                if record.repository != current.name {
+                    let name = record.repository.clone();
+                    let next = Repository { name, ..Repository::default() };
+                    self.repository(std::mem::replace(&mut current, next)).await?;
+                }
+                match record.kind {
+                    ListedKind::Blob(digest) => current.blobs.push((record.key, digest)),
+                    ListedKind::Manifest(_) => current.manifests.push(record),
+                    ListedKind::Tag(_) => {}
+                }
+            }
+            if !more {
+                return self.repository(current).await;
+            }
+        }
+    }
+
+    async fn repository(&mut self, repository: Repository) -> Result<()> {
+        self.stats.manifests += repository.manifests.len() as u64;
+        self.stats.blobs += repository.blobs.len() as u64;
+        let mut read = Read::new();
+        let named = self.named(&repository.manifests, &mut read).await?;
+        let promised = self.promised(&repository.name).await?;
+        let mut condemned = Vec::new();
+        for (key, digest) in &repository.blobs {
+            if !named.contains(digest) && !promised.contains(digest) {
+                condemned.extend(self.condemn(&repository.name, key, digest).await?);
+            }
+        }
+        if condemned.is_empty() || self.settings.dry_run {
+            return Ok(());
+        }
+        // Listed after the last of the marks was written.
+        let manifests = self.catalog.manifests_of(&repository.name).await.map_err(catalog_error)?;
+        let named = self.named(&manifests, &mut read).await?;
+        let promised = self.promised(&repository.name).await?;
+        for (digest, entry) in condemned {
+            if named.contains(&digest) || promised.contains(&digest) {
+                self.stats.condemned += 1;
+                continue;
+            }
+            let swapped =
+                self.catalog.swap_blob(&entry, None, None).await.map_err(catalog_error)?;
+            self.stats.freed_blobs += u64::from(swapped.is_some());
+        }
+        Ok(())
+    }
+
+    /// Marks an unnamed blob; gives the record that then has to be unchanged.
+    async fn condemn(
+        &mut self,
+        repository: &str,
+        key: &Key,
+        digest: &Digest,
+    ) -> Result<Option<(Digest, Entry<BlobRecord>)>> {
+        let entry = self.catalog.blob_entry(repository, digest).await.map_err(catalog_error)?;
+        let Some(record) = entry.record.clone() else {
+            self.stats.blobs -= 1;
+            return Ok(None);
+        };
+        if self.settings.dry_run {
+            self.stats.freed_blobs += 1;
+            self.gone.insert(key.clone());
+            return Ok(None);
+        }
+        let marked = match entry.mark {
+            Some(Mark::Condemned) => Some(entry),
+            _ => {
+                let mark = Some(Mark::Condemned);
+                self.catalog.swap_blob(&entry, Some(record), mark).await.map_err(catalog_error)?
+            }
+        };
+        Ok(marked.map(|entry| (digest.clone(), entry)))
+    }
+
+    /// Digests that manifests name. Tentative ones count, but for those of dead writers, which go.
+    async fn named(&mut self, manifests: &[Listed], read: &mut Read) -> Result<HashSet<Digest>> {
+        let mut named = HashSet::new();
+        for listed in manifests {
+            let known = read.get(&listed.key).filter(|(stamp, _)| *stamp == listed.stamp);
+            let names = match known {
+                Some((_, names)) => names.clone(),
+                None => {
+                    let names = self.names(listed).await?;
+                    read.insert(listed.key.clone(), (listed.stamp, names.clone()));
+                    names
+                }
+            };
+            named.extend(names);
+        }
+        Ok(named)
+    }
+
+    async fn names(&mut self, listed: &Listed) -> Result<Vec<Digest>> {
+        let ListedKind::Manifest(digest) = &listed.kind else { return Ok(Vec::new()) };
+        let entry = self.catalog.manifest_entry(&listed.repository, digest).await;
+        let entry = entry.map_err(catalog_error)?;
+        if entry.mark == Some(Mark::Tentative) && self.settings.is_dead(self.now, listed.modified) {
+            self.stats.freed_tentative += 1;
+            if self.settings.dry_run {
+                self.gone.insert(listed.key.clone());
+                return Ok(Vec::new());
+            }
+            if self.catalog.drop_tentative(&entry).await.map_err(catalog_error)? {
+                return Ok(Vec::new());
+            }
+        }
+        Ok(entry.record.map(|record| record.references).unwrap_or_default())
+    }
+
+    async fn promised(&self, repository: &str) -> Result<HashSet<Digest>> {
+        self.catalog.promised(repository).await.map_err(catalog_error)
+    }
+}

@@ -1,0 +1,124 @@
+//! Which recipes the records of all repositories name.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use pagevault_api::Digest;
+use pagevault_catalog::{
+    BlobLocation, BlobRecord, Catalog, Entry, Listed, ListedKind, ManifestRecord,
+};
+use pagevault_objects::{Key, Stamp};
+use pagevault_pagestore::{Names, Phase, Roots, RootsError, Watch};
+
+use super::CollectSettings;
+
+/// Records of one list.
+const PAGE: usize = 1000;
+
+/// Reads the records; a second time only those that were written since.
+#[derive(Debug)]
+pub(crate) struct RecordRoots<'a> {
+    catalog: &'a Catalog,
+    watch: &'a Watch,
+    /// Records that count as absent: a dry run acts as if they were.
+    without: &'a HashSet<Key>,
+    settings: CollectSettings,
+    /// By the store's clock, before anything was read.
+    now: u64,
+    read: HashMap<Key, (Stamp, Vec<String>)>,
+}
+
+impl<'a> RecordRoots<'a> {
+    pub(crate) fn new(
+        catalog: &'a Catalog,
+        watch: &'a Watch,
+        without: &'a HashSet<Key>,
+        settings: CollectSettings,
+        now: u64,
+    ) -> Self {
+        Self { catalog, watch, without, settings, now, read: HashMap::new() }
+    }
+
+    /// Takes back what a writer that has died was about to put in the place of a record.
+    async fn withdraw(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        entry: Entry<BlobRecord>,
+    ) -> Result<Entry<BlobRecord>, RootsError> {
+        if self.settings.dry_run {
+            return Ok(entry.without_next());
+        }
+        match self.catalog.swap_blob(&entry, entry.record.clone(), entry.mark).await? {
+            Some(entry) => Ok(entry),
+            None => Ok(self.catalog.blob_entry(repository, digest).await?),
+        }
+    }
+
+    /// The recipes that a record names now.
+    async fn names(&self, listed: &Listed) -> Result<Vec<String>, RootsError> {
+        let repository = &listed.repository;
+        Ok(match &listed.kind {
+            ListedKind::Tag(_) => Vec::new(),
+            ListedKind::Blob(digest) => {
+                let mut entry = self.catalog.blob_entry(repository, digest).await?;
+                if entry.next.is_some() && self.settings.is_dead(self.now, listed.modified) {
+                    entry = self.withdraw(repository, digest, entry).await?;
+                }
+                let named = entry.record.iter().chain(&entry.next);
+                named.filter_map(|blob| recipe(&blob.location)).collect()
+            }
+            // A tentative one counts like any other: its writer may have checked what it names.
+            ListedKind::Manifest(digest) => {
+                let entry = self.catalog.manifest_entry(repository, digest).await?;
+                entry.record.as_ref().map(recipes).unwrap_or_default()
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Roots for RecordRoots<'_> {
+    async fn visit(&mut self, name: &mut Names<'_>) -> Result<(), RootsError> {
+        self.watch.begin(Phase::Records, None);
+        let mut after: Option<Key> = None;
+        loop {
+            let (listed, more) = self.catalog.records(after.as_ref(), PAGE).await?;
+            for record in &listed {
+                self.watch.step()?;
+                if self.without.contains(&record.key) {
+                    continue;
+                }
+                let known = self.read.get(&record.key);
+                if known.is_none_or(|(stamp, _)| *stamp != record.stamp) {
+                    let names = self.names(record).await?;
+                    self.read.insert(record.key.clone(), (record.stamp, names));
+                }
+                if let Some((_, names)) = self.read.get(&record.key) {
+                    names.iter().for_each(|recipe| name(recipe));
+                }
+            }
+            after = listed.into_iter().next_back().map(|record| record.key);
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The recipes that a manifest names.
+pub(crate) fn recipes(manifest: &ManifestRecord) -> Vec<String> {
+    let layer = manifest.checkpoint.as_ref().map(|checkpoint| checkpoint.recipe.clone());
+    let mut all: Vec<String> = manifest.blobs.values().filter_map(recipe).chain(layer).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The recipe that a blob is in, if it is not in its record.
+pub(crate) fn recipe(location: &BlobLocation) -> Option<String> {
+    match location {
+        BlobLocation::Inline(_) => None,
+        BlobLocation::Recipe(id) => Some(id.clone()),
+    }
+}

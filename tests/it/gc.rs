@@ -1,0 +1,182 @@
+//! Collection through the registry, the server and the client; and on a disk that is full.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pagevault_api::gc::{GcItemKind, GcResult, GcState, GcTrigger};
+use pagevault_api::reference::{Reference, Selector};
+use pagevault_registry::{DigestAlgorithm, Registry, RegistryConfig, RegistryErrorKind as Kind};
+
+use crate::fixtures::{series, singles};
+use crate::support::{Vault, body};
+
+/// Collects to the end.
+async fn collect(registry: &Arc<Registry>, dry_run: bool) -> GcResult {
+    let run = registry.start_collection(dry_run, GcTrigger::Request).unwrap();
+    loop {
+        let now = registry.collections().into_iter().find(|r| r.id == run.id).unwrap();
+        match now.state {
+            GcState::Running => tokio::time::sleep(Duration::from_millis(5)).await,
+            GcState::Done => return now.result.unwrap(),
+            state => panic!("{state:?}: {:?}", now.error),
+        }
+    }
+}
+
+async fn delete(registry: &Registry, reference: &Reference) {
+    let selector = &reference.selector;
+    let digest = registry.manifest(&reference.repository, selector).await.unwrap().digest;
+    let selector = Selector::Digest(digest);
+    registry.delete_manifest(&reference.repository, &selector).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deleted_checkpoints_go_and_what_later_ones_stand_on_stays() {
+    let vault = Vault::new().await;
+    let fixtures = series();
+    let mut pushed = Vec::new();
+    for fixture in &fixtures {
+        pushed.push(vault.push(&fixture.tar).await.unwrap());
+    }
+    let all = vault.registry.stats().await.unwrap().stored_bytes;
+    assert_eq!(collect(&vault.registry, false).await.freed_bytes, 0);
+    assert_eq!(vault.registry.stats().await.unwrap().stored_bytes, all);
+    // The keyframe under the others frees nothing, and it is said so.
+    delete(&vault.registry, &pushed[0].reference).await;
+    let result = collect(&vault.registry, false).await;
+    assert_eq!((result.freed_bytes, result.kept.buried), (0, 1));
+    assert!(result.kept.buried_bytes > all / 2);
+    let explained = vault.registry.explain(pushed[1].layer_digest.as_ref()).await.unwrap();
+    assert!(explained.kept);
+    let buried = &result.kept.largest_buried[0].recipe;
+    let explained = vault.registry.explain(buried).await.unwrap();
+    assert!(explained.items[0].because[0].contains("stands on it"), "{explained:?}");
+    assert!(explained.items.iter().any(|item| item.kind == GcItemKind::DataObject));
+    for (fixture, pushed) in fixtures.iter().zip(&pushed).skip(1) {
+        assert_eq!(vault.pull(&pushed.reference).await, fixture.tar);
+    }
+    for pushed in &pushed[1..] {
+        delete(&vault.registry, &pushed.reference).await;
+    }
+    let dry = collect(&vault.registry, true).await;
+    assert_eq!(vault.registry.stats().await.unwrap().stored_bytes, all);
+    let result = collect(&vault.registry, false).await;
+    assert_eq!((dry.freed_bytes, dry.freed), (result.freed_bytes, result.freed));
+    assert_eq!(result.freed_bytes, all);
+    assert_eq!(vault.registry.stats().await.unwrap().stored_bytes, 0);
+    let explained = vault.registry.explain(pushed[1].layer_digest.as_ref()).await.unwrap();
+    assert!(!explained.kept && explained.items.is_empty());
+    // And all of it can come back.
+    for fixture in &fixtures {
+        let pushed = vault.push(&fixture.tar).await.unwrap();
+        assert!(pushed.created);
+        assert_eq!(vault.pull(&pushed.reference).await, fixture.tar);
+    }
+    assert_eq!(vault.registry.explain("x").await.unwrap_err().kind(), Kind::Invalid);
+}
+
+/// A disk of its own, which is gone at the end of the test.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// Nothing where one may not be made.
+    fn new(bytes: u64) -> Option<Self> {
+        let path = std::env::temp_dir().join(format!("pagevault-disk-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        let size = format!("size={bytes}");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(&path).output();
+        if mount.is_ok_and(|done| done.status.success()) {
+            return Some(Self(path));
+        }
+        let _ = std::fs::remove_dir(path);
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
+async fn open(folder: &Path) -> Arc<Registry> {
+    let data = folder.to_owned();
+    let config = RegistryConfig { data, reserve_bytes: 2 << 20, window_bytes: 32 << 20 };
+    Registry::open(config).await.unwrap()
+}
+
+fn free(folder: &Path) -> u64 {
+    let out = Command::new("df").args(["-B1", "--output=avail"]).arg(folder).output().unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines().last().unwrap().trim().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_pushes_are_refused_and_all_else_goes_on() {
+    let Some(disk) = Disk::new(28 << 20) else {
+        eprintln!("skipped: no disk can be made here, which takes root");
+        return;
+    };
+    let registry = open(&disk.0).await;
+    let vault = Vault { registry, folder: tempfile::tempdir().unwrap() };
+    let mut pushed = Vec::new();
+    let tars: Vec<Vec<u8>> = singles().into_iter().chain(series()).map(|f| f.tar).collect();
+    let first = vault.push(&tars[0]).await.unwrap();
+    pushed.push((first, &tars[0]));
+    // Blobs that nothing names fill the disk, up to its reserve.
+    let noise: Vec<u8> = (0..3_000_000u32)
+        .flat_map(|i| i.wrapping_mul(0x9e37_79b9).to_le_bytes())
+        .take(3 << 20)
+        .collect();
+    let mut number = 0u8;
+    let refused = loop {
+        number += 1;
+        let id = match vault.registry.start_blob_upload("filler", DigestAlgorithm::Sha256).await {
+            Ok(id) => id,
+            Err(error) => break error,
+        };
+        let bytes = [noise.as_slice(), &[number]].concat();
+        let digest = crate::support::sha256(&bytes).parse().unwrap();
+        if let Err(error) =
+            vault.registry.append_blob("filler", &id, None, None, body(&bytes)).await
+        {
+            let _ = vault.registry.cancel_blob_upload("filler", &id).await;
+            break error;
+        }
+        if let Err(error) = vault.registry.finish_blob_upload("filler", &id, &digest).await {
+            break error;
+        }
+        assert!(number < 50);
+    };
+    assert_eq!(refused.kind(), Kind::Full, "{refused}");
+    assert!(refused.to_string().contains("room") || refused.to_string().contains("reserve"));
+    // Records have used a little of the reserve, content nothing.
+    assert!(free(&disk.0) >= 3 << 19, "the reserve was touched: {} are free", free(&disk.0));
+    // What else is on that disk takes more: the reserve, but for what small records may use of it.
+    let rest = free(&disk.0) - (600 << 10);
+    std::fs::write(disk.0.join("other"), vec![1; usize::try_from(rest).unwrap()]).unwrap();
+    let error = vault.push(&tars[1]).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Full, "{error}");
+    for (pushed, tar) in &pushed {
+        assert_eq!(vault.pull(&pushed.reference).await, **tar);
+    }
+    delete(&vault.registry, &pushed[0].0.reference).await;
+    let result = collect(&vault.registry, false).await;
+    assert!(result.freed_bytes > 0, "{result:?}");
+    // The blobs go too, once the promises about them have ended.
+    for at in 1..number {
+        let bytes = [noise.as_slice(), &[at]].concat();
+        let digest = crate::support::sha256(&bytes).parse().unwrap();
+        vault.registry.delete_blob("filler", &digest).await.unwrap();
+    }
+    let result = collect(&vault.registry, false).await;
+    assert_eq!(result.freed.data_objects, u64::from(number) - 1, "{result:?}");
+    std::fs::remove_file(disk.0.join("other")).unwrap();
+    let again = vault.push(&tars[0]).await.unwrap();
+    assert_eq!(vault.pull(&again.reference).await, tars[0]);
+    drop(vault);
+}
