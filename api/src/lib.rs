@@ -14,5 +14,6 @@ pub mod problem;
 pub mod reference;
 pub mod stats;
 pub mod upload;
+pub mod verify;
 
 pub use oci_spec::image::Digest;

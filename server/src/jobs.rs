@@ -21,6 +21,19 @@ pub(crate) async fn collect(registry: Arc<Registry>, every: Duration) {
     }
 }
 
+/// Reads all that is stored and compares it, every so often, for as long as it is polled.
+pub(crate) async fn verify(registry: Arc<Registry>, every: Duration) {
+    if every.is_zero() {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(every + jitter(every)).await;
+        if let Err(error) = registry.start_verify() {
+            tracing::debug!("no scrub was started: {error}");
+        }
+    }
+}
+
 /// Up to a tenth of a pause.
 fn jitter(every: Duration) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

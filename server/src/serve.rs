@@ -52,10 +52,13 @@ pub async fn serve(
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut collecting = pin!(jobs::collect(Arc::clone(&app.registry), app.settings.gc_interval()));
+    let mut verifying =
+        pin!(jobs::verify(Arc::clone(&app.registry), app.settings.verify_interval()));
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             () = &mut collecting => {}
+            () = &mut verifying => {}
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accept(&listener, &room) => match accepted {
                 Ok((stream, place)) => {

@@ -26,6 +26,9 @@ pub struct ServerSettings {
     /// Seconds from one collection of what nothing needs any more to the next. Default 3600; with 0
     /// there are none but those that are asked for.
     pub gc_interval_seconds: u64,
+    /// Seconds from one scrub of all that is stored to the next. Default 604800, a week; with 0 there
+    /// are none but those that are asked for.
+    pub verify_interval_seconds: u64,
     /// Largest manifest that is accepted. Default `8MiB`; clients read 4 or 8.
     pub manifest_max: ByteSize,
     /// Names, without a port, that a listener on loopback answers to beside `localhost` and
@@ -56,6 +59,7 @@ impl Default for ServerSettings {
             reserve: ByteSize(1 << 30),
             window: ByteSize(64 << 20),
             gc_interval_seconds: 3600,
+            verify_interval_seconds: 7 * 24 * 3600,
             manifest_max: ByteSize(8 << 20),
             allowed_hosts: Vec::new(),
             max_connections: 4096,
@@ -80,6 +84,10 @@ impl ServerSettings {
 
     pub(crate) fn gc_interval(&self) -> Duration {
         Duration::from_secs(self.gc_interval_seconds)
+    }
+
+    pub(crate) fn verify_interval(&self) -> Duration {
+        Duration::from_secs(self.verify_interval_seconds)
     }
 
     pub(crate) fn header_timeout(&self) -> Duration {

@@ -18,3 +18,4 @@ mod resume;
 mod share;
 mod support;
 mod uploads;
+mod verify;

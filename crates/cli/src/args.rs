@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Remove what nothing needs any more, or say why something is kept
     Gc(GcArgs),
+    /// Read all that is stored, and say what is damaged
+    Verify(VerifyArgs),
     /// Start a registry with real checkpoints in it, and look around
     Demo(DemoArgs),
     /// Print a completion script for a shell
@@ -47,7 +49,8 @@ impl Command {
             | Self::Ls(LsArgs { json, .. })
             | Self::Inspect(InspectArgs { json, .. })
             | Self::Stats(StatsArgs { json, .. })
-            | Self::Gc(GcArgs { json, .. }) => *json,
+            | Self::Gc(GcArgs { json, .. })
+            | Self::Verify(VerifyArgs { json, .. }) => *json,
             _ => false,
         }
     }
@@ -223,6 +226,17 @@ pub(crate) struct GcArgs {
     /// Remove nothing; say why this digest, recipe or object is kept
     #[arg(long, value_name = "DIGEST")]
     pub(crate) explain: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Says which images each damage touches, and puts right what another copy of the same layer proves.
+/// The server does this by itself every week. Exit code 1 if damage is left.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// Print one JSON object

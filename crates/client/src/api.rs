@@ -5,6 +5,7 @@ use pagevault_api::gc::{GcExplanation, GcRun, StartGc};
 use pagevault_api::page::Page;
 use pagevault_api::reference::Reference;
 use pagevault_api::stats::StoreStats;
+use pagevault_api::verify::VerifyRun;
 
 use crate::{Client, Result};
 
@@ -57,6 +58,16 @@ impl Client {
     pub async fn explain(&self, subject: &str) -> Result<GcExplanation> {
         let url = self.url(["api", "v1", "gc", "explain"]);
         self.json(self.http.get(url).query(&[("digest", subject)])).await
+    }
+
+    /// Starts a scrub of all that is stored.
+    pub async fn start_verify(&self) -> Result<VerifyRun> {
+        self.json(self.http.post(self.url(["api", "v1", "verify"]))).await
+    }
+
+    /// The scrub that is running or was last.
+    pub async fn last_verify(&self) -> Result<Option<VerifyRun>> {
+        self.json(self.http.get(self.url(["api", "v1", "verify"]))).await
     }
 
     /// Totals of the store.

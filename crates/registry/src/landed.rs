@@ -22,6 +22,7 @@ use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::{random_id, spool_error};
 use crate::growing::Growing;
 use crate::hashing::StreamHash;
+use crate::ingest::{Basis, Ingest};
 use crate::unpack::nameless;
 use crate::{Registry, Result, blocking, store_error};
 
@@ -117,7 +118,7 @@ impl Registry {
         if !reader.is_plain() || layer.digest.algorithm().as_ref() != "sha256" {
             return Ok(None);
         }
-        self.restore(&layer.digest, &reader, &layer.recipe).await.map(Some)
+        self.restore(&layer.digest, &reader, &layer.recipe, Basis::Newest).await.map(Some)
     }
 
     /// Reads a layer from where it is whole, and stores it in the place of `over`.
@@ -126,10 +127,12 @@ impl Registry {
         digest: &Digest,
         from: &LayerReader,
         over: &RecipeId,
+        basis: Basis,
     ) -> Result<Reencoded> {
         let turn = self.turns.whole().await;
         let file = self.copy_out(digest, from).await?;
-        let ingested = self.ingest().whole(file, None, turn).outcome().await?;
+        let ingest = Ingest { basis, ..self.ingest() };
+        let ingested = ingest.whole(file, None, turn).outcome().await?;
         let bytes = ingested.checkpoint.total_bytes;
         let writer = match ingested.writer.replacing(over).await {
             Ok(writer) => writer,

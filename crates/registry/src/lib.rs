@@ -21,6 +21,7 @@ mod room;
 mod session;
 mod spool;
 mod unpack;
+mod verify;
 mod work;
 
 use std::path::PathBuf;
@@ -98,6 +99,7 @@ pub struct Registry {
     spool: spool::Spool,
     turns: ingest::Turns,
     landed: landed::Queue,
+    scrub: verify::Scrub,
     runs: collect::Runs,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
@@ -131,6 +133,7 @@ impl Registry {
             spool: spool.await?,
             turns: ingest::Turns::default(),
             landed,
+            scrub: verify::Scrub::default(),
             runs: collect::Runs::default(),
             opened_at,
         });
@@ -154,6 +157,7 @@ impl Registry {
     /// Ends background work; requests under way get so long to end. Uploads stay resumable.
     pub async fn close(&self, within: Duration) {
         self.cancel_collection();
+        self.cancel_verify();
         // What is free rests at once, whatever becomes of the others.
         self.spool.rest(Duration::ZERO).await;
         if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {

@@ -10,7 +10,7 @@ use pagevault_archive::decode::Outer;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::growing::Growing;
-use crate::ingest::{Early, Finish, Ingest, micros};
+use crate::ingest::{Basis, Early, Finish, Ingest, micros};
 use crate::receive::receive;
 use crate::session::{Announced, End, Held, Purpose};
 use crate::unpack::unpack;
@@ -127,6 +127,7 @@ impl Registry {
             pages: self.pages.clone(),
             catalog: Arc::clone(&self.catalog),
             turns: self.turns.clone(),
+            basis: Basis::Newest,
         }
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod verify;
 
 use std::io::{self, Write as _};
 

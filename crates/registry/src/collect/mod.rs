@@ -17,7 +17,6 @@ use pagevault_pagestore::Watch;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::{Registry, Result};
 pub(crate) use engine::{CollectSettings, Collector, Outcome, RecordStats};
-#[cfg(test)]
 pub(crate) use roots::{recipe, recipes};
 pub(crate) use runs::Runs;
 

@@ -78,6 +78,16 @@ pub(crate) struct Ingest {
     pub(crate) pages: PageStore,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) turns: Turns,
+    pub(crate) basis: Basis,
+}
+
+/// What a checkpoint is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// The newest checkpoint of its lineage.
+    Newest,
+    /// Nothing: it stands by itself.
+    None,
 }
 
 impl Ingest {
@@ -187,8 +197,12 @@ impl Ingest {
         members: UnboundedReceiver<Member>,
         growing: &Arc<Growing>,
     ) -> Result<Stored> {
-        let newest = self.catalog.newest_of_lineage(&plan.lineage).await.map_err(catalog_error)?;
+        let newest = match self.basis {
+            Basis::Newest => self.catalog.newest_of_lineage(&plan.lineage).await,
+            Basis::None => Ok(None),
+        };
         let base = newest
+            .map_err(catalog_error)?
             .map(|found| BaseChoice { manifest: found.digest, recipe: RecipeId(found.recipe) });
         self.store_against(plan, base, bytes, members, growing).await
     }

@@ -4,6 +4,7 @@ mod checkpoints;
 mod gc;
 mod stats;
 mod uploads;
+mod verify;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Path};
@@ -29,6 +30,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/stats", get(stats::totals))
         .route("/gc", get(gc::runs).post(gc::start))
         .route("/gc/explain", get(gc::explain))
+        .route("/verify", get(verify::last).post(verify::start))
 }
 
 /// The variable segment of a path, decoded.

@@ -1,0 +1,37 @@
+//! `/api/v1/verify`: all that is stored is read again and compared.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+
+use super::respond;
+use crate::app::Shared;
+use crate::errors::Handled;
+use crate::query::Query;
+use crate::reply::set;
+
+/// `POST /api/v1/verify`: starts a scrub, which goes on by itself; 409 while there is one.
+pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
+    respond(begin(&app, request.uri()))
+}
+
+fn begin(app: &Shared, uri: &Uri) -> Handled {
+    Query::strict(uri, &[])?;
+    let run = app.registry.start_verify()?;
+    let mut response = (StatusCode::ACCEPTED, Json(run)).into_response();
+    set(&mut response, "location", "/api/v1/verify");
+    Ok(response)
+}
+
+/// `GET /api/v1/verify`: the scrub that is running or was last; `null` if there was none.
+pub(super) async fn last(State(app): State<Shared>, uri: Uri) -> Response {
+    respond(show(&app, &uri))
+}
+
+fn show(app: &Shared, uri: &Uri) -> Handled {
+    Query::strict(uri, &[])?;
+    let mut response = Json(app.registry.last_verify()).into_response();
+    set(&mut response, "cache-control", "no-store");
+    Ok(response)
+}
