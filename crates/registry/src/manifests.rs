@@ -110,7 +110,7 @@ impl Registry {
             self.check_manifest(repository, media_type, digest, bytes).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
         let landed = landed::layers_of(&manifest);
-        let published = self.publisher().manifest(repository, manifest, blobs).await;
+        let published = Box::pin(self.publisher().manifest(repository, manifest, blobs)).await;
         published.map_err(|error| match error.kind() {
             Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),
             _ => error,

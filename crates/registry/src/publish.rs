@@ -111,7 +111,7 @@ impl Publisher {
         match self.blob(to, digest, record.clone()).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == Kind::Collected => {
-                let Some(copy) = self.copy(&record).await? else { return Ok(false) };
+                let Some(copy) = Box::pin(self.copy(&record)).await? else { return Ok(false) };
                 match self.blob(to, digest, copy.0).await {
                     Ok(_) => Ok(true),
                     Err(error) if error.kind() == Kind::Collected => Ok(false),
@@ -221,7 +221,7 @@ impl Publisher {
                 Standing::Kept => {}
                 Standing::Gone => return Ok(Settled::Gone(digest.clone())),
                 Standing::Condemned => {
-                    let Some((copy, hold)) = self.copy(wanted).await? else {
+                    let Some((copy, hold)) = Box::pin(self.copy(wanted)).await? else {
                         return Ok(Settled::Gone(digest.clone()));
                     };
                     *wanted = copy;

@@ -165,7 +165,10 @@ impl Run<'_> {
         let hooks = graph::objects(self.store, HOOKS, self.watch).await?;
         // Listed before the recipes are read: a writer names an object before it writes it. And
         // after the hooks, which come after it.
-        let found = graph::objects(self.store, Kind::Data.prefix(), self.watch).await?;
+        let mut found = graph::objects(self.store, Kind::Data.prefix(), self.watch).await?;
+        for (id, bytes) in &hooks {
+            found.entry(*id).and_modify(|object| *object += bytes);
+        }
         self.graph.refresh(self.store, self.watch).await?;
         let named = self.graph.objects(gone);
         let unnamed: HashSet<Id> = found.keys().copied().filter(|id| !named.contains(id)).collect();

@@ -32,7 +32,7 @@ impl Publisher {
             blobs: BTreeMap::new(),
             checkpoint: Some(record),
         };
-        self.manifest(repository, manifest, blobs).await?;
+        Box::pin(self.manifest(repository, manifest, blobs)).await?;
         Ok(())
     }
 }
