@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod clients;
+mod gc;
 mod limits;
 mod native;
 mod oci_pull;
