@@ -30,7 +30,7 @@ impl Vault {
         registry.close(std::time::Duration::from_secs(60)).await;
         drop(registry);
         // The folder's lock goes with the last clone of the store; tasks that end hold some.
-        for _ in 0..200 {
+        for _ in 0..500 {
             if let Ok(registry) = Registry::open(config(&folder)).await {
                 return Self { registry, folder };
             }

@@ -43,7 +43,7 @@ impl Tell {
     pub(super) fn totals(&self, stats: &StoreStats, pulled: &Pulled) -> io::Result<()> {
         let stored = self.paint.bold(&size(stats.stored_bytes));
         print(&format!(
-            "\n  {} of {} in {stored} ({}), all that the registry keeps with them included\n  \
+            "\n  {} of {} in {stored} ({}), what says how they are put together included\n  \
              {} pulled back: {}, byte for byte the file that was pushed\n",
             things(stats.checkpoints, "checkpoint"),
             size(stats.logical_bytes),
