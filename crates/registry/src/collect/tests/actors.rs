@@ -60,7 +60,11 @@ async fn native(publisher: &Publisher, repository: &str, number: u64) -> Result<
 }
 
 /// Stores a layer against a base, if that can still be read.
-async fn store(publisher: &Publisher, number: u64, base: Option<&RecipeId>) -> Result<Committed> {
+pub(super) async fn store(
+    publisher: &Publisher,
+    number: u64,
+    base: Option<&RecipeId>,
+) -> Result<Committed> {
     let written = match write(publisher, number, base).await {
         Err(PageStoreError::Damaged(_) | PageStoreError::NotFound(_)) if base.is_some() => {
             write(publisher, number, None).await

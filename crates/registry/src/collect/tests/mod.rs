@@ -5,6 +5,7 @@
 mod actors;
 mod crash;
 mod model;
+mod names;
 mod race;
 mod rest;
 mod schedule;

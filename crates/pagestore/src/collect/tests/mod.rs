@@ -1,5 +1,7 @@
 //! Collection over a store in memory.
 
+mod between;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
