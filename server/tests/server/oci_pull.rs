@@ -18,7 +18,7 @@ async fn manifests() {
     let digest = sha256(&manifest);
     for reference in ["latest", &digest] {
         for method in ["GET", "HEAD"] {
-            let line = format!("{method} /v2/a/b/manifests/{reference}?ns=docker.io");
+            let line = format!("{method} /v2/a/b/manifests/{reference}?ns=registry.example");
             let accept = [("accept", "application/vnd.docker.distribution.manifest.v2+json")];
             let answer = server.ask(&line, &accept, "").await.expect(200);
             assert_eq!(answer.header("content-type"), MANIFEST);
