@@ -289,6 +289,12 @@ pub(crate) fn literal_frame(stored: &[u8]) -> Option<(Range<usize>, u32)> {
 }
 
 impl Block {
+    /// What a stored block says that it decodes to, in bytes.
+    pub(crate) fn decoded_bytes(stored: &[u8]) -> Option<usize> {
+        let number = |at: usize| Some(u32::from_le_bytes(stored.get(at..at + 4)?.try_into().ok()?));
+        (number(0)? as usize).checked_add(number(8)? as usize)
+    }
+
     /// Decodes a stored block of `pages` pages.
     pub(crate) fn decode(stored: &[u8], pages: usize) -> Result<Self, CodecError> {
         let (header, rest) = stored.split_at_checked(HEADER).ok_or(CodecError::Malformed)?;

@@ -10,6 +10,10 @@ use crate::SEGMENT_MAX;
 /// Buffers that are kept for later at most.
 const KEPT_MAX: usize = 24;
 
+/// Smaller ones are cheap to make, in bytes. One that is kept is not spent on them either: in a cache
+/// of blocks they would hold a megabyte for each few hundred bytes.
+const KEPT_FROM: usize = SEGMENT_MAX as usize / 2;
+
 static KEPT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 /// Memory for one segment, or less.
@@ -22,7 +26,8 @@ impl Buffer {
     /// A buffer of that length. It holds what an earlier user left: all of it is to be written
     /// before any of it is looked at.
     pub(crate) fn take(len: usize) -> Self {
-        let mut bytes = kept().pop().unwrap_or_default();
+        let again = if len < KEPT_FROM { None } else { kept().pop() };
+        let mut bytes = again.unwrap_or_default();
         bytes.resize(len, 0);
         Self { bytes }
     }
@@ -39,8 +44,7 @@ fn kept() -> MutexGuard<'static, Vec<Vec<u8>>> {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        // Small ones are cheap to make, and would only be grown by the next user.
-        if bytes.capacity() < SEGMENT_MAX as usize / 2 || bytes.capacity() > SEGMENT_MAX as usize {
+        if bytes.capacity() < KEPT_FROM || bytes.capacity() > SEGMENT_MAX as usize {
             return;
         }
         let mut kept = kept();
@@ -85,7 +89,8 @@ mod tests {
         let mut buffer = Buffer::take(SEGMENT_MAX as usize);
         buffer.fill(7);
         assert_eq!(buffer.freeze().len(), SEGMENT_MAX as usize);
-        assert_eq!(Buffer::take(100).len(), 100);
+        let small = Buffer::take(100);
+        assert_eq!((small.len(), small.bytes.capacity() < KEPT_FROM), (100, true));
         assert!(kept().len() <= KEPT_MAX);
     }
 }

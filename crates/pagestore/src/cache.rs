@@ -1,7 +1,7 @@
 //! Decoded blocks that a reader will want again: neighbouring segments share the blocks of their
 //! base.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -23,8 +23,18 @@ pub(crate) struct BlockCache {
 
 #[derive(Debug, Default)]
 struct Inner {
-    slots: HashMap<BlockName, (Slot, u64)>,
+    slots: HashMap<BlockName, Entry>,
+    /// Names by when they were last used.
+    by_use: BTreeMap<u64, BlockName>,
     clock: u64,
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    slot: Slot,
+    used: u64,
+    /// What it is counted as; nothing while it is being made.
     bytes: usize,
 }
 
@@ -46,35 +56,34 @@ impl BlockCache {
                 make.await.map(Arc::new)
             })
             .await?;
-        let block = Arc::clone(block);
         if fresh {
-            self.shrink(block.bytes());
+            self.count(name, &slot, block.bytes());
         }
-        Ok(block)
+        Ok(Arc::clone(block))
     }
 
     fn slot(&self, name: BlockName) -> Slot {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.clock += 1;
-        let clock = inner.clock;
-        let (slot, used) = inner.slots.entry(name).or_default();
-        *used = clock;
-        Arc::clone(slot)
+        let entry = inner.slots.entry(name).or_default();
+        inner.by_use.remove(&entry.used);
+        entry.used = inner.clock;
+        inner.by_use.insert(inner.clock, name);
+        Arc::clone(&entry.slot)
     }
 
-    /// Accounts for a new block and lets the longest unused ones go.
-    fn shrink(&self, added: usize) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.bytes += added;
+    /// Counts a new block, and lets those go that were not used for the longest time. One that is
+    /// still being made may be among them: whoever waits for it holds its slot.
+    fn count(&self, name: BlockName, slot: &Slot, bytes: usize) {
+        let inner = &mut *self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = inner.slots.get_mut(&name).filter(|entry| Arc::ptr_eq(&entry.slot, slot));
+        let Some(entry) = entry else { return };
+        entry.bytes = bytes;
+        inner.bytes += bytes;
         while inner.bytes > self.max_bytes {
-            let oldest = inner.slots.iter().filter(|(_, (slot, _))| slot.initialized());
-            let Some(name) = oldest.min_by_key(|(_, (_, used))| *used).map(|(name, _)| *name)
-            else {
-                return;
-            };
-            let removed =
-                inner.slots.remove(&name).and_then(|(slot, _)| slot.get().map(|b| b.bytes()));
-            inner.bytes = inner.bytes.saturating_sub(removed.unwrap_or(0));
+            let Some((_, oldest)) = inner.by_use.pop_first() else { return };
+            let gone = inner.slots.remove(&oldest);
+            inner.bytes -= gone.map_or(0, |entry| entry.bytes);
         }
     }
 }
