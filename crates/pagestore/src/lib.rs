@@ -25,6 +25,7 @@ mod error;
 mod mapping;
 #[cfg(any(test, feature = "suite"))]
 pub mod names;
+mod places;
 mod policy;
 mod read;
 mod recipe;

@@ -15,6 +15,7 @@ use crate::block::{Block, Op, SEGMENT_PAGES};
 use crate::buffer::Buffer;
 use crate::cache::BlockCache;
 use crate::error::PageStoreError;
+use crate::places::Places;
 use crate::recipe::{Encoding, Extent, Recipe, Segment};
 use crate::share::{self, SharedWant};
 use crate::store::{PageStore, data_key};
@@ -41,6 +42,8 @@ struct Inner {
     store: PageStore,
     /// The layer's own recipe, then its base, the base's base … down to the keyframe.
     levels: Vec<Level>,
+    /// Where the segments of the layer are.
+    places: Places,
     cache: BlockCache,
     window: usize,
     budget: Budget,
@@ -83,12 +86,13 @@ impl LayerReader {
             left -= if fits { recipe.stored_bytes } else { 0 };
             Level { recipe, whole: fits.then(OnceCell::new) }
         };
+        let places = recipes.first().map_or_else(Places::default, |recipe| Places::of(recipe));
         let levels = recipes.into_iter().map(level).collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let window = (window_bytes / (4 * crate::SEGMENT_MAX as usize)).clamp(1, 2 * cores + 2);
         let cache = BlockCache::new(window_bytes / 4);
         let budget = store.budget.clone();
-        Self { inner: Arc::new(Inner { store, levels, cache, window, budget }) }
+        Self { inner: Arc::new(Inner { store, levels, places, cache, window, budget }) }
     }
 
     /// Bytes of the layer.
@@ -166,7 +170,7 @@ impl Iterator for SegmentsOf {
             return None;
         }
         let recipe = &self.inner.levels.first()?.recipe;
-        let (extent, segment, start) = recipe.locate(self.offset)?;
+        let (extent, segment, start) = self.inner.places.locate(recipe, self.offset)?;
         let bytes = u64::from(recipe.extents.get(extent)?.segments.get(segment)?.bytes);
         let stop = (start + bytes).min(self.end);
         let within = |offset: u64| usize::try_from(offset - start).ok();

@@ -14,8 +14,11 @@ use crate::store::RecipeId;
 pub(crate) const MAGIC: [u8; 8] = *b"PVRECIPE";
 /// Version of the format: a reader of another version refuses it.
 const VERSION: u16 = 1;
-/// Features that a reader must know to read the recipe at all.
-const INCOMPATIBLE: u16 = 0;
+/// Feature that a reader must know to read the recipe at all: segments of an extent that is no pages
+/// file may differ in size.
+const VARIED: u16 = 1;
+/// All such features.
+const INCOMPATIBLE: u16 = VARIED;
 /// magic, version, incompatible and compatible features, padding, length and checksum of the body.
 const HEADER: usize = 32;
 /// Largest recipe that is read: 16 TiB of layer in segments of 1 MiB.
@@ -197,7 +200,7 @@ impl Recipe {
         let mut out = Vec::with_capacity(HEADER + body.len());
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
-        out.extend_from_slice(&INCOMPATIBLE.to_le_bytes());
+        out.extend_from_slice(&self.features().to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&(body.len() as u64).to_le_bytes());
         out.extend_from_slice(&codec::checksum(&body).to_le_bytes());
@@ -211,7 +214,15 @@ impl Recipe {
         let body = Self::body(id, stored)?;
         let recipe = Self::decode(body.as_slice()).map_err(|e| damaged(&e.to_string()))?;
         recipe.check().map_err(damaged)?;
+        if stored[10..12] != recipe.features().to_le_bytes() {
+            return Err(damaged("has other features than it says"));
+        }
         Ok(recipe)
+    }
+
+    /// The incompatible features that it uses.
+    fn features(&self) -> u16 {
+        if self.extents.iter().any(Extent::is_varied) { VARIED } else { 0 }
     }
 
     /// The message in the stored form, whose header and checksum are checked.
@@ -256,33 +267,36 @@ impl Recipe {
     pub(crate) fn below(&self) -> Option<RecipeId> {
         self.chain.first().cloned().map(RecipeId)
     }
-
-    /// The extent and segment that hold the byte at `offset`, and where the segment begins.
-    pub(crate) fn locate(&self, offset: u64) -> Option<(usize, usize, u64)> {
-        let extent = self.extents.partition_point(|e| e.offset + e.bytes <= offset);
-        let found = self.extents.get(extent)?;
-        let segment = usize::try_from((offset - found.offset) / found.grain()).ok()?;
-        Some((extent, segment, found.offset + segment as u64 * found.grain()))
-    }
 }
 
 impl Extent {
-    /// Bytes of all its segments but the last: equal, so that an offset finds its segment at once.
+    /// Bytes of all its segments but the last, unless they vary.
     pub(crate) fn grain(&self) -> u64 {
         self.segments.first().map_or(1, |s| u64::from(s.bytes).max(1))
+    }
+
+    /// Whether its segments are of more than one size, the last one aside.
+    pub(crate) fn is_varied(&self) -> bool {
+        let grain = self.grain();
+        let (last, others) = self.segments.split_last().unzip();
+        others.is_some_and(|others: &[Segment]| others.iter().any(|s| u64::from(s.bytes) != grain))
+            || last.is_some_and(|last| u64::from(last.bytes) > grain)
     }
 
     fn check(&self, objects: usize, has_base: bool) -> Result<(), &'static str> {
         if !self.sources.iter().all(|source| source.fits(objects)) {
             return Err("a source does not fit");
         }
+        if self.space.is_some() && self.is_varied() {
+            return Err("segments of a pages file vary");
+        }
         let mut left = self.bytes;
-        let grain = self.grain();
         for segment in &self.segments {
-            if u64::from(segment.bytes) != left.min(grain) || segment.bytes > crate::SEGMENT_MAX {
+            let bytes = u64::from(segment.bytes);
+            if segment.bytes == 0 || bytes > left || segment.bytes > crate::SEGMENT_MAX {
                 return Err("segments do not tile their extent");
             }
-            left -= u64::from(segment.bytes);
+            left -= bytes;
             let encoding = Encoding::try_from(segment.encoding).map_err(|_| "unknown encoding")?;
             let paged = matches!(encoding, Encoding::Pages | Encoding::Same);
             if paged && (self.space.is_none() || !(segment.bytes as usize).is_multiple_of(PAGE)) {
@@ -371,12 +385,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_together_is_damaged() {
         type Change = fn(&mut Recipe);
-        let cases: [(&str, Change); 5] = [
+        let cases: [(&str, Change); 6] = [
             ("gap", |r| r.extents[1].offset += 1),
             ("length", |r| r.bytes += 1),
             ("object", |r| r.extents[0].segments[0].object = 1),
             ("pages", |r| r.extents[1].segments[0].encoding = Encoding::Pages as i32),
             ("encoding", |r| r.extents[1].segments[0].encoding = 99),
+            ("nothing", |r| r.extents[1].segments.insert(1, Segment::default())),
         ];
         for (name, change) in cases {
             let mut recipe = sample();
@@ -386,12 +401,23 @@ mod tests {
     }
 
     #[test]
-    fn offsets_are_found() {
-        let recipe = sample();
-        assert_eq!(recipe.locate(0), Some((0, 0, 0)));
-        assert_eq!(recipe.locate(999), Some((0, 0, 0)));
-        assert_eq!(recipe.locate(1000), Some((1, 0, 1000)));
-        assert_eq!(recipe.locate(2024), Some((1, 1, 2024)));
-        assert_eq!(recipe.locate(2500), None);
+    fn sizes_that_vary_are_a_feature_and_not_for_pages() {
+        let plain = sample().to_bytes().unwrap();
+        assert_eq!(plain[10..12], [0, 0]);
+        let mut recipe = sample();
+        recipe.extents[1].segments[0].bytes = 400;
+        recipe.extents[1].segments[1].bytes = 1100;
+        let varied = recipe.to_bytes().unwrap();
+        assert_eq!(varied[10..12], [1, 0]);
+        assert_eq!(Recipe::from_bytes("x", &varied).unwrap(), recipe);
+        // The bit is no part of the checksum.
+        for mut stored in [plain, varied] {
+            stored[10] ^= 1;
+            assert!(matches!(Recipe::from_bytes("x", &stored), Err(PageStoreError::Damaged(_))));
+            stored[10] ^= 3;
+            assert!(matches!(Recipe::from_bytes("x", &stored), Err(PageStoreError::TooNew(_))));
+        }
+        recipe.extents[1].space = Some(Space::default());
+        assert!(Recipe::from_bytes("x", &recipe.to_bytes().unwrap()).is_err());
     }
 }
