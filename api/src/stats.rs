@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct IngestStats {
     /// Memory pages, by what was done with them.
     pub pages: PageStats,
+    /// Other large members (a root filesystem's changes, say), by what was done with them.
+    pub members: MemberStats,
     /// Bytes of the inner tar.
     pub logical_bytes: u64,
     /// Bytes that this ingest added to the store, its recipe included.
@@ -41,6 +43,18 @@ impl PageStats {
     pub fn total(&self) -> u64 {
         self.zero + self.same + self.changed + self.new + self.shared
     }
+}
+
+/// Bytes of large members that are no pages, by what was done with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MemberStats {
+    /// Chunks of nothing but zeros: not stored.
+    pub zero: u64,
+    /// Chunks found in the checkpoint before: not stored.
+    pub found: u64,
+    /// Chunks that were stored.
+    pub new: u64,
 }
 
 /// Time by stage of an ingest, in microseconds; stages overlap.

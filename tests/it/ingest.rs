@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use pagevault_api::reference::Selector;
 use pagevault_api::upload::PushOptions;
-use pagevault_testkit::{Flavour, Tarball};
+use pagevault_testkit::{Flavour, TarWriter, Tarball};
 
 use crate::fixtures::{compressed, plain, series, singles};
 use crate::support::{Vault, sha256};
@@ -147,4 +148,50 @@ async fn long_names_can_be_asked_for() {
         repositories.insert(pushed.reference.repository);
     }
     assert_eq!(repositories.len(), long.len());
+}
+
+/// Bytes of noise: they do not compress.
+fn noise(seed: u32, bytes: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    let byte = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_le_bytes()[3]
+    };
+    (0..bytes).map(byte).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_at_the_front_of_the_root_filesystem_costs_about_what_it_takes() {
+    let vault = Vault::new().await;
+    let (old, new) = (noise(1, 3_000_000), noise(2, 90_000));
+    let rootfs = |new: Option<&[u8]>| {
+        let tar = TarWriter::new().directory("app/");
+        let tar = new.into_iter().fold(tar, |tar, new| tar.file("app/a", new));
+        tar.file("app/data", &old).finish()
+    };
+    let checkpoint = |at, rootfs: Vec<u8>| {
+        Tarball::new(Flavour::Containerd).at(at).member("rootfs-diff.tar", rootfs).build()
+    };
+    let tars = [
+        checkpoint(1_790_000_000, rootfs(None)),
+        checkpoint(1_790_000_100, rootfs(Some(&new))),
+        checkpoint(1_790_000_200, rootfs(Some(&new))),
+    ];
+    let mut pushed = Vec::new();
+    for tar in &tars {
+        pushed.push(vault.push(tar).await.unwrap());
+    }
+    let members: Vec<_> = pushed.iter().map(|p| p.stats.members).collect();
+    assert!(members[0].found == 0 && members[0].new > 3_000_000, "{members:?}");
+    assert!(members[1].new < 600_000 && members[1].found > 2_500_000, "{members:?}");
+    assert!(pushed[1].stats.stored_other_bytes < 620_000, "{:?}", pushed[1].stats);
+    assert_eq!(members[2].new, 0);
+    assert!(pushed[2].stored_bytes < 30_000, "{:?}", pushed[2].stats);
+    // What the later ones were found in may go.
+    let first = &pushed[0].reference.repository;
+    let digest = Selector::Digest(pushed[0].digest.clone());
+    vault.registry.delete_manifest(first, &digest).await.unwrap();
+    for (pushed, tar) in pushed.iter().zip(&tars).skip(1) {
+        assert!(vault.pull(&pushed.reference).await == *tar);
+    }
 }

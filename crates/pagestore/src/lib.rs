@@ -51,7 +51,7 @@ pub use source::Source;
 pub use store::{PageStore, PageStoreOptions, RecipeId};
 pub use verify::{Damage, Progress, Verified};
 pub use work::Workers;
-pub use write::{Committed, LayerWriter, PageCounts, Part, PartKind, WriteStats};
+pub use write::{Committed, LayerWriter, MemberBytes, PageCounts, Part, PartKind, WriteStats};
 
 /// Bytes of a memory page; images of hosts with other page sizes are stored like any other file.
 pub const PAGE: usize = 4096;

@@ -82,15 +82,19 @@ impl PageStore {
         Ok(self.reader(self.chain(id).await?))
     }
 
-    /// The base that the next delta after `newest` is put on: that one, or one of those under it.
-    pub(crate) async fn open_base(&self, newest: &RecipeId) -> Result<Option<Base>> {
+    /// The newest recipe, and the base that the next delta is put on: that one, or one of those under
+    /// it, or none.
+    pub(crate) async fn open_base(&self, newest: &RecipeId) -> Result<(Arc<Recipe>, Option<Base>)> {
         let mut chain = self.chain(newest).await?;
         let recipes: Vec<&Recipe> = chain.iter().map(|(_, recipe)| recipe.as_ref()).collect();
-        let Some(choice) = policy::choose(&recipes) else { return Ok(None) };
-        let generation = recipes[0].generation.saturating_add(1);
+        let (choice, generation) = (policy::choose(&recipes), recipes[0].generation);
+        let newest = Arc::clone(&chain[0].1);
+        let Some(choice) = choice else { return Ok((newest, None)) };
         chain.drain(..choice);
         let names = chain.iter().map(|(id, _)| id.0.clone()).collect();
-        Ok(Some(Base { reader: self.reader(chain), names, generation }))
+        let base =
+            Base { reader: self.reader(chain), names, generation: generation.saturating_add(1) };
+        Ok((newest, Some(base)))
     }
 
     pub(crate) fn reader(&self, chain: Vec<(RecipeId, Arc<Recipe>)>) -> LayerReader {

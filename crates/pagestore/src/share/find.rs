@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use pagevault_objects::ErrorKind;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::budget::Budget;
 use super::domain::Domain;
@@ -14,12 +14,13 @@ use super::index::Location;
 use super::key::{PageKey, SAMPLE};
 use super::matching::{Found, RUN_MIN, Wanted, find_runs};
 use super::read::read_frame;
-use super::session::{Ask, Sources};
+use super::session::Sources;
 use crate::block::{Base, Block, Draft, Place};
 use crate::cache::BlockCache;
 use crate::error::PageStoreError;
 use crate::recipe::Frame;
 use crate::store::PageStore;
+use crate::write::Ask;
 use crate::{PAGE, Result};
 
 /// Most sources of a segment. Where pages lie in the order of another block, two hold them all;
@@ -224,10 +225,7 @@ impl Finder {
         if let Some(answer) = known() {
             return Ok(answer);
         }
-        let (reply, answer) = oneshot::channel();
-        let gone = || PageStoreError::Task("the writer of this layer is gone".to_owned());
-        self.asks.send(Ask { object: name(object), reply }).map_err(|_| gone())?;
-        let answer = answer.await.map_err(|_| gone())?;
+        let answer = Ask::send(&self.asks, name(object)).await?;
         if answer.is_none() {
             self.domain.forget(object);
         }

@@ -36,7 +36,7 @@ pub(crate) use self::hooks::{PREFIX as HOOKS, hooks_key};
 pub use self::load::Loaded;
 pub(crate) use self::read::{SharedWant, fill};
 pub use self::repack::Repacked;
-pub(crate) use self::session::{Ask, Indexed, Session, Sources, index_block};
+pub(crate) use self::session::{Indexed, Session, Sources, index_block};
 pub use self::usage::ObjectUse;
 
 /// What the index of stored pages takes.

@@ -1,12 +1,12 @@
 //! What a writer keeps of sharing: whom it asks, what it names, and the hooks of what it stores.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use pagevault_objects::Precondition;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 
 use super::domain::Domain;
 use super::find::{Finder, Shares};
@@ -16,15 +16,8 @@ use super::matching::RUN_MIN;
 use crate::block::{Block, Op, SEGMENT_PAGES, literal_frame};
 use crate::recipe::Frame;
 use crate::store::PageStore;
+use crate::write::Ask;
 use crate::{Result, codec};
-
-/// A request to name an object in the pending recipe. The answer is its number there, or nothing
-/// if it cannot be used.
-#[derive(Debug)]
-pub(crate) struct Ask {
-    pub(crate) object: String,
-    pub(crate) reply: oneshot::Sender<Option<u32>>,
-}
 
 /// What the segments of an extent tell each other.
 #[derive(Debug, Default)]
@@ -123,24 +116,24 @@ pub(crate) struct Indexed {
 pub(crate) struct Session {
     domain: Arc<Domain>,
     pub(crate) finder: Arc<Finder>,
-    pub(crate) asks: mpsc::UnboundedReceiver<Ask>,
-    /// What was answered.
-    pub(crate) answers: HashMap<String, Option<u32>>,
     blocks: Vec<Frame>,
     hooks: Vec<Hook>,
 }
 
 impl Session {
-    /// Begins to share, if the store is to. Without its key a domain goes without.
-    pub(crate) async fn begin(store: &PageStore, domain: &str) -> Option<Self> {
+    /// Begins to share, if the store is to. Without its key a domain goes without. `asks` is where the
+    /// writer hears which objects it is to name.
+    pub(crate) async fn begin(
+        store: &PageStore,
+        domain: &str,
+        asks: mpsc::UnboundedSender<Ask>,
+    ) -> Option<Self> {
         if !store.options.share {
             return None;
         }
         let domain = store.domain(domain).await.ok()?;
-        let (sender, asks) = mpsc::unbounded_channel();
-        let finder = Arc::new(Finder::new(store.clone(), Arc::clone(&domain), sender));
-        let (answers, blocks, hooks) = (HashMap::new(), Vec::new(), Vec::new());
-        Some(Self { domain, finder, asks, answers, blocks, hooks })
+        let finder = Arc::new(Finder::new(store.clone(), Arc::clone(&domain), asks));
+        Some(Self { domain, finder, blocks: Vec::new(), hooks: Vec::new() })
     }
 
     /// Takes note of a block that was written at that place of the writer's object.

@@ -50,6 +50,11 @@ impl Done {
     fn new(segment: Segment, stored: Vec<u8>, counts: Counts) -> Self {
         Self { segment, stored, counts, indexed: None }
     }
+
+    /// A segment whose bytes are stored already.
+    pub(super) fn elsewhere(segment: Segment) -> Self {
+        Self::new(segment, Vec::new(), Counts::default())
+    }
 }
 
 impl Job {
@@ -81,7 +86,7 @@ pub(super) async fn encode_segment(
     let (workers, level) = (plan.workers, plan.level);
     let raw = workers.offload(read).await?;
     if !plan.paged {
-        return workers.offload(move || encode_bytes(&raw, level, job)).await;
+        return workers.offload(move || encode_bytes(&raw, level, job.offset)).await;
     }
     let (raw, base) = (raw.freeze(), Arc::new(gather_base(&plan, job).await?));
     let shares = match &plan.share {
@@ -115,9 +120,9 @@ async fn gather_base(plan: &Plan, job: Job) -> Result<Base> {
     Ok(base)
 }
 
-fn segment(job: Job, raw: &[u8], encoding: Encoding, at: u64, stored: &[u8]) -> Segment {
+fn segment(raw: &[u8], encoding: Encoding, at: u64, stored: &[u8]) -> Segment {
     Segment {
-        bytes: job.bytes,
+        bytes: raw.len() as u32,
         encoding: encoding as i32,
         object: 0,
         at,
@@ -127,21 +132,18 @@ fn segment(job: Job, raw: &[u8], encoding: Encoding, at: u64, stored: &[u8]) -> 
     }
 }
 
-fn encode_bytes(raw: &[u8], level: i32, job: Job) -> Result<Done> {
+/// Bytes that begin at `offset` of the layer.
+pub(super) fn encode_bytes(raw: &[u8], level: i32, offset: u64) -> Result<Done> {
     if raw.iter().all(|&b| b == 0) {
-        return Ok(Done::new(
-            segment(job, raw, Encoding::Zero, 0, &[]),
-            Vec::new(),
-            Counts::default(),
-        ));
+        return Ok(Done::new(segment(raw, Encoding::Zero, 0, &[]), Vec::new(), Counts::default()));
     }
     let mut stored = Vec::new();
     codec::compress_into(raw, level, &mut stored)?;
     let encoding = if stored.len() == raw.len() { Encoding::Raw } else { Encoding::Zstd };
     if *codec::decompress(&stored, raw.len())? != *raw {
-        return Err(PageStoreError::Verify(job.offset));
+        return Err(PageStoreError::Verify(offset));
     }
-    Ok(Done::new(segment(job, raw, encoding, 0, &stored), stored, Counts::default()))
+    Ok(Done::new(segment(raw, encoding, 0, &stored), stored, Counts::default()))
 }
 
 fn encode_pages(raw: &[u8], base: &Base, mut shares: Shares, level: i32, job: Job) -> Result<Done> {
@@ -153,7 +155,7 @@ fn encode_pages(raw: &[u8], base: &Base, mut shares: Shares, level: i32, job: Jo
                 return Err(PageStoreError::Verify(job.offset));
             }
             let counts = Counts { same: (raw.len() / PAGE) as u32, ..Counts::default() };
-            Ok(Done::new(segment(job, raw, Encoding::Same, first, &[]), Vec::new(), counts))
+            Ok(Done::new(segment(raw, Encoding::Same, first, &[]), Vec::new(), counts))
         }
         Encoded::Block { bytes, counts } => {
             let block = Block::decode(&bytes, raw.len() / PAGE)?;
@@ -161,7 +163,7 @@ fn encode_pages(raw: &[u8], base: &Base, mut shares: Shares, level: i32, job: Jo
                 return Err(PageStoreError::Verify(job.offset));
             }
             let indexed = index_block(&bytes, &block, &shares);
-            let done = Done::new(segment(job, raw, Encoding::Pages, 0, &bytes), bytes, counts);
+            let done = Done::new(segment(raw, Encoding::Pages, 0, &bytes), bytes, counts);
             Ok(Done { indexed, ..done })
         }
     }

@@ -1,30 +1,36 @@
 //! Writing a layer: parts in, one data object and one recipe out.
 
 mod alive;
+mod begin;
+mod chunks;
 mod commit;
 mod copy;
 mod encode;
 mod naming;
 
 pub(crate) use self::commit::lost;
+pub(crate) use self::naming::Ask;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-use pagevault_objects::{ObjectWriter, Precondition, Version};
+use futures_util::future::{self, BoxFuture, FutureExt};
+use futures_util::stream::{self, BoxStream, StreamExt};
+use pagevault_objects::{ObjectWriter, Version};
 
+use self::chunks::{Chunk, Chunks, cut};
 use self::encode::{Done, Job, Plan, encode_segment};
+use self::naming::Naming;
 use crate::collect::Hold;
 use crate::error::PageStoreError;
 use crate::mapping::{self, Stretch};
 use crate::read::LayerReader;
-use crate::recipe::{Extent, Frame, Recipe, Segment, Space, State};
+use crate::recipe::{Encoding, Extent, Frame, Recipe, Segment, Space};
 use crate::share::{Session, Sources};
 use crate::source::Source;
-use crate::store::{PageStore, RecipeId, data_key, fresh_name, recipe_key};
+use crate::store::{PageStore, RecipeId, data_key};
 use crate::{PAGE, Result, SEGMENT_MAX, policy};
 
 /// First bytes of a data object that a writer made.
@@ -46,6 +52,9 @@ pub struct Part {
 pub enum PartKind {
     /// Anything.
     Bytes,
+    /// A large member of an archive, from its first byte to its last: it is cut where its content
+    /// says so, and each chunk is looked for in the layer before.
+    Member,
     /// Memory pages: the space of that number, as given to [`PageStore::writer`].
     Pages(usize),
 }
@@ -65,11 +74,24 @@ pub struct PageCounts {
     pub shared: u64,
 }
 
+/// Bytes of large members that are no pages, by what was done with them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemberBytes {
+    /// Nothing but zeros: not stored.
+    pub zero: u64,
+    /// In chunks that the layer before has: not stored.
+    pub found: u64,
+    /// In chunks that were stored.
+    pub new: u64,
+}
+
 /// What a writer did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WriteStats {
     /// Pages, by means.
     pub pages: PageCounts,
+    /// Large members, by means.
+    pub members: MemberBytes,
     /// Stored bytes of pages.
     pub page_bytes: u64,
     /// Stored bytes of everything else.
@@ -113,6 +135,8 @@ pub struct LayerWriter {
     stats: WriteStats,
     used_base: bool,
     share: Option<Session>,
+    chunks: Arc<Chunks>,
+    naming: Naming,
     over: Option<Over>,
     hold: Hold,
     renewed: Instant,
@@ -142,71 +166,6 @@ impl fmt::Debug for LayerWriter {
     }
 }
 
-impl PageStore {
-    /// Begins a layer, to be stored against `base` if a delta may still be put on top of that.
-    /// `spaces` are the memories of its pages files.
-    pub async fn writer(
-        &self,
-        domain: &str,
-        base: Option<&RecipeId>,
-        spaces: Vec<Space>,
-    ) -> Result<LayerWriter> {
-        let opened = match base {
-            Some(newest) => self.open_base(newest).await?,
-            None => None,
-        };
-        let mut recipe = Recipe {
-            state: State::Pending as i32,
-            objects: vec![fresh_name()?],
-            domain: domain.to_owned(),
-            ..Recipe::default()
-        };
-        let base = opened.map(|base| {
-            let reader = base.reader;
-            if let Some(below) = reader.recipe() {
-                recipe.keyframe_bytes = below.keyframe_bytes;
-                recipe.delta_bytes = below.delta_bytes;
-            }
-            (recipe.chain, recipe.generation) = (base.names, base.generation);
-            BaseOf { extents: match_extents(&spaces, &reader), reader }
-        });
-        let share = Session::begin(self, domain).await;
-        let id = RecipeId(fresh_name()?);
-        let hold = self.holds.hold(&id);
-        let (version, _) = self.put_recipe(&id, recipe.clone(), Precondition::Absent).await?;
-        if !recipe.chain.is_empty() && !self.may_stand_on(&recipe).await? {
-            self.objects.delete(&recipe_key(&id)?).await?;
-            return Box::pin(self.writer(domain, None, spaces)).await;
-        }
-        Ok(LayerWriter {
-            store: self.clone(),
-            id,
-            version,
-            recipe,
-            spaces,
-            base,
-            object: None,
-            written: 0,
-            stats: WriteStats::default(),
-            used_base: false,
-            share,
-            over: None,
-            hold,
-            renewed: Instant::now(),
-        })
-    }
-}
-
-fn match_extents(spaces: &[Space], base: &LayerReader) -> Vec<Option<u32>> {
-    let extents = base.recipe().map(|r| r.extents.as_slice()).unwrap_or_default();
-    let (numbers, theirs): (Vec<usize>, Vec<&Space>) =
-        extents.iter().enumerate().filter_map(|(i, e)| Some((i, e.space.as_ref()?))).unzip();
-    let ours: Vec<&Space> = spaces.iter().collect();
-    let matched = mapping::match_spaces(&ours, &theirs);
-    let number = |found: usize| numbers.get(found).and_then(|&n| u32::try_from(n).ok());
-    matched.into_iter().map(|found| found.and_then(number)).collect()
-}
-
 impl LayerWriter {
     /// Stores a part: its segments are encoded in parallel, checked, and appended in order.
     pub async fn write(&mut self, part: Part, source: &Arc<dyn Source>) -> Result<()> {
@@ -214,12 +173,10 @@ impl LayerWriter {
         let (plan, mut extent) = self.plan(part)?;
         let window = (self.store.options.window_bytes / (6 * SEGMENT_MAX as usize)).clamp(1, 8);
         let plan = Arc::new(plan);
-        let workers = self.store.options.workers;
-        let jobs = Job::all(part).map(|job| {
-            let (plan, source) = (Arc::clone(&plan), Arc::clone(source));
-            workers.spawn(encode_segment(plan, job, source))
-        });
-        let mut encoded = stream::iter(jobs).buffered(window);
+        let mut encoded = match part.kind {
+            PartKind::Member => self.encode_member(part, source).buffered(window).boxed(),
+            _ => self.encode_part(&plan, part, source).buffered(window).boxed(),
+        };
         while let Some(done) = self.next(&mut encoded).await? {
             extent.segments.push(self.keep(part, done).await?);
         }
@@ -230,9 +187,31 @@ impl LayerWriter {
         Ok(())
     }
 
+    /// The segments of a part, being encoded.
+    fn encode_part(&self, plan: &Arc<Plan>, part: Part, source: &Arc<dyn Source>) -> Jobs {
+        let workers = self.store.options.workers;
+        let (plan, source) = (Arc::clone(plan), Arc::clone(source));
+        let encode =
+            move |job| workers.spawn(encode_segment(Arc::clone(&plan), job, Arc::clone(&source)));
+        stream::iter(Job::all(part)).map(encode).boxed()
+    }
+
+    /// The chunks of a member, being encoded.
+    fn encode_member(&self, part: Part, source: &Arc<dyn Source>) -> Jobs {
+        let (workers, chunks) = (self.store.options.workers, Arc::clone(&self.chunks));
+        let encode = move |chunk: Result<Chunk>| match chunk {
+            Ok(chunk) => workers.spawn(Arc::clone(&chunks).encode(chunk)),
+            Err(error) => future::ready(Err(error)).boxed(),
+        };
+        cut(part, Arc::clone(source), workers).map(encode).boxed()
+    }
+
     /// Appends an encoded segment to the data object.
     async fn keep(&mut self, part: Part, done: Done) -> Result<Segment> {
         let Done { mut segment, stored, counts, indexed } = done;
+        if part.kind == PartKind::Member {
+            self.stats.members.count(&segment, stored.is_empty());
+        }
         if !stored.is_empty() {
             let bytes = stored.len() as u64;
             segment.at = self.append(stored.into()).await?;
@@ -326,6 +305,20 @@ impl LayerWriter {
     fn cost(&self) -> u64 {
         let sources = self.recipe.extents.iter().flat_map(|extent| &extent.sources);
         self.written + sources.map(Frame::used_bytes).sum::<u64>()
+    }
+}
+
+/// Segments being encoded, in order.
+type Jobs = BoxStream<'static, BoxFuture<'static, Result<Done>>>;
+
+impl MemberBytes {
+    fn count(&mut self, chunk: &Segment, stored_already: bool) {
+        let kind = match chunk.encoding {
+            zero if zero == Encoding::Zero as i32 => &mut self.zero,
+            _ if stored_already => &mut self.found,
+            _ => &mut self.new,
+        };
+        *kind += u64::from(chunk.bytes);
     }
 }
 

@@ -1,19 +1,58 @@
-//! Naming the objects that a layer shares from, before it relies on them.
+//! Naming the objects of others that a layer needs, before it relies on them.
+
+use std::collections::HashMap;
 
 use futures_util::stream::{Stream, StreamExt};
 use pagevault_objects::Precondition;
+use tokio::sync::{mpsc, oneshot};
 
 use super::LayerWriter;
 use super::commit::lost;
 use super::encode::Done;
 use crate::Result;
 use crate::collect::{Kind, Standing};
+use crate::error::PageStoreError;
 use crate::recipe::Recipe;
-use crate::share::Ask;
 use crate::store::PageStore;
 
-/// Most objects of others that a layer is shared from: a reader opens them all.
+/// Most objects of others that a layer needs: a reader opens them all.
 const OTHERS_MAX: usize = 64;
+
+/// A request to name an object in the pending recipe. The answer is its number there, or nothing
+/// if it cannot be used.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    object: String,
+    reply: oneshot::Sender<Option<u32>>,
+}
+
+impl Ask {
+    /// Asks the writer at the other end, and waits for its answer.
+    pub(crate) async fn send(
+        to: &mpsc::UnboundedSender<Self>,
+        object: String,
+    ) -> Result<Option<u32>> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || PageStoreError::Task("the writer of this layer is gone".to_owned());
+        to.send(Self { object, reply }).map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())
+    }
+}
+
+/// What a writer was asked to name.
+#[derive(Debug)]
+pub(super) struct Naming {
+    asks: mpsc::UnboundedReceiver<Ask>,
+    answers: HashMap<String, Option<u32>>,
+}
+
+impl Naming {
+    /// And where to send what is asked.
+    pub(super) fn new() -> (mpsc::UnboundedSender<Ask>, Self) {
+        let (sender, asks) = mpsc::unbounded_channel();
+        (sender, Self { asks, answers: HashMap::new() })
+    }
+}
 
 impl LayerWriter {
     /// The next segment that is encoded. Meanwhile names the objects that those being encoded ask
@@ -23,16 +62,13 @@ impl LayerWriter {
         encoded: &mut (impl Stream<Item = Result<Done>> + Unpin),
     ) -> Result<Option<Done>> {
         loop {
-            let Some(share) = &mut self.share else {
-                return encoded.next().await.transpose();
-            };
             let ask = tokio::select! {
                 biased;
-                Some(ask) = share.asks.recv() => ask,
+                Some(ask) = self.naming.asks.recv() => ask,
                 done = encoded.next() => return done.transpose(),
             };
             let mut asks = vec![ask];
-            while let Ok(ask) = share.asks.try_recv() {
+            while let Ok(ask) = self.naming.asks.try_recv() {
                 asks.push(ask);
             }
             self.name_objects(asks).await?;
@@ -45,8 +81,7 @@ impl LayerWriter {
         let mut fresh: Vec<String> = asks.iter().map(|ask| ask.object.clone()).collect();
         fresh.sort_unstable();
         fresh.dedup();
-        let known = self.share.as_ref().map(|share| &share.answers);
-        fresh.retain(|object| known.is_some_and(|known| !known.contains_key(object)));
+        fresh.retain(|object| !self.naming.answers.contains_key(object));
         let named = self.recipe.objects.len();
         let room = (OTHERS_MAX + 1).saturating_sub(named);
         let refused = fresh.split_off(room.min(fresh.len()));
@@ -64,13 +99,11 @@ impl LayerWriter {
             };
             answers.push((object, answer));
         }
-        if let Some(share) = &mut self.share {
-            share.answers.extend(answers);
-            for ask in asks {
-                let answer = share.answers.get(&ask.object).copied().flatten();
-                // One that does not wait any more has failed, and says so itself.
-                let _ = ask.reply.send(answer);
-            }
+        self.naming.answers.extend(answers);
+        for ask in asks {
+            let answer = self.naming.answers.get(&ask.object).copied().flatten();
+            // One that does not wait any more has failed, and says so itself.
+            let _ = ask.reply.send(answer);
         }
         Ok(())
     }

@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::checkpoint::{ArchiveMember, Checkpoint, CheckpointDetail, Pushed};
 use pagevault_api::reference::{Reference, Selector, check_repository};
-use pagevault_api::stats::{IngestStats, PageStats};
+use pagevault_api::stats::{IngestStats, MemberStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
 use pagevault_catalog::{Catalog, CheckpointRecord};
 use pagevault_criu::Report;
-use pagevault_pagestore::WriteStats;
+use pagevault_pagestore::{MemberBytes as WrittenMembers, WriteStats};
 
 use super::{Ingested, domain, micros};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
@@ -216,8 +216,10 @@ fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
         new: written.pages.new,
         shared: written.pages.shared,
     };
+    let WrittenMembers { zero, found, new } = written.members;
     IngestStats {
         pages,
+        members: MemberStats { zero, found, new },
         logical_bytes,
         stored_bytes: written.stored_bytes(),
         stored_page_bytes: written.page_bytes,

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use pagevault_api::Digest;
 use pagevault_api::stats::StageMicros;
-use pagevault_archive::{Checkpoint, Identity, Member};
+use pagevault_archive::{Checkpoint, Identity, Member, MemberKind};
 use pagevault_catalog::Catalog;
 use pagevault_criu::Report;
 use pagevault_pagestore::{LayerWriter, PageStore, Part, PartKind, RecipeId, Source, Space};
@@ -29,6 +29,10 @@ use crate::{Result, blocking, catalog_error, store_error};
 
 pub(crate) use finish::Finish;
 pub(crate) use task::{Early, IngestTask, Turns};
+
+/// Bytes from which on a member is looked for by its content. Smaller ones, with the headers around
+/// them, are hardly worth an extent of their own.
+const LARGE: u64 = 256 << 10;
 
 /// A checkpoint whose bytes are written, but not yet committed.
 #[derive(Debug)]
@@ -160,7 +164,7 @@ impl Ingest {
             report,
             warnings,
             writer: stored.writer,
-            base: stored.base,
+            base: stored.base.map(|base| base.manifest),
             lineage: plan.lineage,
             micros,
         })
@@ -177,7 +181,7 @@ impl Ingest {
         self.store(plan, Some(checkpoint.total_bytes), members, growing).await
     }
 
-    /// Stores a tar once more, without a base.
+    /// Stores a tar once more, without a base; what could be read of that is still good for chunks.
     async fn afresh(
         &self,
         plan: &Plan,
@@ -185,9 +189,11 @@ impl Ingest {
         growing: &Arc<Growing>,
         stored: Result<Stored>,
     ) -> Result<Stored> {
+        let earlier = stored.as_ref().ok().and_then(|stored| stored.base.clone());
         give_up(Some(stored)).await;
+        let against = earlier.map_or(Against::Nothing, Against::ChunksOf);
         let members = replay(&checkpoint.members);
-        self.store_against(plan, None, Some(checkpoint.total_bytes), members, growing).await
+        self.store_against(plan, against, Some(checkpoint.total_bytes), members, growing).await
     }
 
     async fn store(
@@ -201,27 +207,37 @@ impl Ingest {
             Basis::Newest => self.catalog.newest_of_lineage(&plan.lineage).await,
             Basis::None => Ok(None),
         };
-        let base = newest
-            .map_err(catalog_error)?
-            .map(|found| BaseChoice { manifest: found.digest, recipe: RecipeId(found.recipe) });
-        self.store_against(plan, base, bytes, members, growing).await
+        let newest = newest.map_err(catalog_error)?.map(|found| {
+            Against::Base(BaseChoice { manifest: found.digest, recipe: RecipeId(found.recipe) })
+        });
+        let against = newest.unwrap_or(Against::Nothing);
+        self.store_against(plan, against, bytes, members, growing).await
     }
 
-    /// Stores members as they become known: pages by their addresses, what lies between as it is.
+    /// Stores members as they become known: pages by their addresses, large ones by their content, what
+    /// lies between as it is.
     async fn store_against(
         &self,
         plan: &Plan,
-        base: Option<BaseChoice>,
+        against: Against,
         bytes: Option<u64>,
         members: UnboundedReceiver<Member>,
         growing: &Arc<Growing>,
     ) -> Result<Stored> {
         let (names, spaces): (Vec<_>, Vec<_>) = plan.spaces.clone().into_iter().unzip();
-        let recipe = base.as_ref().map(|b| &b.recipe);
-        let opened = self.pages.writer(&plan.domain, recipe, spaces).await;
+        let (pages, domain) = (&self.pages, &plan.domain);
+        let (opened, base) = match against {
+            Against::Nothing => (pages.writer(domain, None, spaces).await, None),
+            Against::Base(base) => {
+                (pages.writer(domain, Some(&base.recipe), spaces).await, Some(base))
+            }
+            Against::ChunksOf(earlier) => {
+                (pages.keyframe_writer(domain, &earlier.recipe, spaces).await, None)
+            }
+        };
         let mut writer = opened.map_err(store_error)?;
         match fill(&mut writer, &names, members, growing, bytes).await {
-            Ok(()) => Ok(Stored { writer, base: base.map(|b| b.manifest) }),
+            Ok(()) => Ok(Stored { writer, base }),
             Err(error) => {
                 give_up(Some(Ok(Stored { writer, base: None }))).await;
                 Err(error)
@@ -242,12 +258,15 @@ async fn fill(
     let mut offset = 0;
     while let Some(member) = members.recv().await {
         let space = names.iter().position(|name| *name == member.path);
-        let Some(space) = space.filter(|_| member.size > 0) else { continue };
+        let kind = match space.filter(|_| member.size > 0) {
+            Some(space) => PartKind::Pages(space),
+            None if member.kind == MemberKind::File && member.size >= LARGE => PartKind::Member,
+            None => continue,
+        };
         let between = Part { offset, bytes: member.data_offset - offset, kind: PartKind::Bytes };
         writer.write(between, &source).await.map_err(store_error)?;
-        let kind = PartKind::Pages(space);
-        let pages = Part { offset: member.data_offset, bytes: member.size, kind };
-        writer.write(pages, &source).await.map_err(store_error)?;
+        let part = Part { offset: member.data_offset, bytes: member.size, kind };
+        writer.write(part, &source).await.map_err(store_error)?;
         offset = member.data_offset + member.size;
     }
     let end = match bytes {
@@ -275,7 +294,16 @@ async fn abandon(writer: LayerWriter) {
 /// A tar whose bytes are written.
 struct Stored {
     writer: LayerWriter,
-    base: Option<Digest>,
+    base: Option<BaseChoice>,
+}
+
+/// What a tar is stored against.
+enum Against {
+    Nothing,
+    /// Pages and chunks of a checkpoint.
+    Base(BaseChoice),
+    /// Only chunks of it: as a keyframe.
+    ChunksOf(BaseChoice),
 }
 
 /// Runs work that waits for a sender on a thread of its own: in the pool, waiting readers could take
