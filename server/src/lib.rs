@@ -5,6 +5,7 @@
 
 mod app;
 mod body;
+mod encoding;
 mod errors;
 mod guard;
 mod jobs;

@@ -6,10 +6,8 @@
 //! always have the one segment that it waits for.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -26,50 +24,50 @@ impl Budget {
     }
 }
 
-/// A segment under way, and the part of it that is wanted. Dropped, it is given up.
-struct UnderWay {
-    task: BoxFuture<'static, Result<Bytes>>,
-    part: Range<usize>,
+/// A segment under way. Dropped, it is given up.
+struct UnderWay<T> {
+    task: BoxFuture<'static, Result<T>>,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-struct Ahead<I, F> {
+struct Ahead<I, F, T> {
     segments: I,
     decode: F,
     budget: Budget,
-    under_way: VecDeque<UnderWay>,
+    under_way: VecDeque<UnderWay<T>>,
     /// Segments that may be under way now, and at the most.
     depth: usize,
     depth_max: usize,
 }
 
-/// The parts of `segments` in order, each decoded by `decode`, at most `depth_max` at once.
-pub(crate) fn stream<S, I, F>(
+/// What becomes of `segments`, in order, each decoded by `decode`, at most `depth_max` at once.
+pub(crate) fn stream<S, T, I, F>(
     segments: I,
     decode: F,
     budget: Budget,
     depth_max: usize,
-) -> BoxStream<'static, Result<Bytes>>
+) -> BoxStream<'static, Result<T>>
 where
     S: Send + 'static,
-    I: Iterator<Item = (S, Range<usize>)> + Send + 'static,
-    F: Fn(S) -> BoxFuture<'static, Result<Bytes>> + Send + 'static,
+    T: Send + 'static,
+    I: Iterator<Item = S> + Send + 'static,
+    F: Fn(S) -> BoxFuture<'static, Result<T>> + Send + 'static,
 {
     let under_way = VecDeque::new();
     let ahead = Ahead { segments, decode, budget, under_way, depth: 1, depth_max };
-    let next = |mut ahead: Ahead<I, F>| async move {
+    let next = |mut ahead: Ahead<I, F, T>| async move {
         let part = ahead.next().await?;
         Some((part, ahead))
     };
     stream::unfold(ahead, next).boxed()
 }
 
-impl<S, I, F> Ahead<I, F>
+impl<S, T, I, F> Ahead<I, F, T>
 where
-    I: Iterator<Item = (S, Range<usize>)>,
-    F: Fn(S) -> BoxFuture<'static, Result<Bytes>>,
+    I: Iterator<Item = S>,
+    F: Fn(S) -> BoxFuture<'static, Result<T>>,
 {
-    async fn next(&mut self) -> Option<Result<Bytes>> {
+    async fn next(&mut self) -> Option<Result<T>> {
         self.start();
         let mut first = self.under_way.pop_front()?;
         let done = (&mut first.task).await;
@@ -77,7 +75,7 @@ where
         self.depth = (self.depth + 1).min(self.depth_max);
         // What follows is decoded while the reader is busy with this one.
         self.start();
-        Some(done.map(|bytes| bytes.slice(first.part.clone())))
+        Some(done)
     }
 
     fn start(&mut self) {
@@ -89,9 +87,9 @@ where
                     Err(_) => return,
                 },
             };
-            let Some((segment, part)) = self.segments.next() else { return };
+            let Some(segment) = self.segments.next() else { return };
             let task = (self.decode)(segment);
-            self.under_way.push_back(UnderWay { task, part, permit });
+            self.under_way.push_back(UnderWay { task, permit });
         }
     }
 }
@@ -99,6 +97,8 @@ where
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
 
     use super::*;
     use crate::work::Workers;
@@ -115,7 +115,7 @@ mod tests {
             let segment = async move { Ok(Bytes::from(vec![n.to_le_bytes()[0]])) };
             Workers::Pool.spawn(segment)
         };
-        (stream((0..1000).map(|n| (n, 0..1)), decode, budget.clone(), depth), begun)
+        (stream(0..1000, decode, budget.clone(), depth), begun)
     }
 
     #[tokio::test]

@@ -1,6 +1,8 @@
 //! Reading a layer back: segments are decoded ahead of the reader, in parallel, and each is checked
 //! before a byte of it is given out.
 
+mod wire;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -124,11 +126,11 @@ impl LayerReader {
         let end = range.end.min(self.bytes());
         let segments = SegmentsOf { inner: Arc::clone(&self.inner), offset: range.start, end };
         let inner = Arc::clone(&self.inner);
-        let decode = move |(extent, segment)| {
+        let decode = move |((extent, segment), part): (_, Range<usize>)| {
             let inner = Arc::clone(&inner);
             // Spawned, so that segments are decoded while the reader is busy elsewhere.
             let workers = inner.store.options.workers;
-            workers.spawn(async move { inner.segment(extent, segment).await })
+            workers.spawn(async move { Ok(inner.segment(extent, segment).await?.slice(part)) })
         };
         ahead::stream(segments, decode, self.inner.budget.clone(), self.inner.window)
     }

@@ -61,6 +61,16 @@ fn unknown(repository: &str, digest: &Digest) -> RegistryError {
 }
 
 impl Blob {
+    /// The whole blob as a zstd stream, if most of it is stored as frames that can be sent as they are.
+    pub fn zstd(&self) -> Option<BoxStream<'static, Result<Bytes>>> {
+        match &self.content {
+            Content::Inline(_) => None,
+            Content::Layer(layer) => {
+                Some(layer.zstd()?.map(|part| part.map_err(store_error)).boxed())
+            }
+        }
+    }
+
     /// The bytes of a range, decoded as they are read, in bounded memory.
     pub fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
         match &self.content {

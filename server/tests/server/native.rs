@@ -1,7 +1,7 @@
 //! `/api/v1` and the pages.
 
 use axum::body::Body;
-use pagevault_testkit::{Flavour, Tarball};
+use pagevault_testkit::{Flavour, PAGE_BYTES, Process, Tarball};
 
 use crate::support::{Server, sha256};
 
@@ -165,4 +165,66 @@ async fn browsers_that_were_misled() {
     let foreign = [("host", "localhost:5000"), ("origin", "http://evil.example")];
     server.ask("POST /api/v1/checkpoints", &foreign, "").await.expect(403);
     server.ask("GET /api/v1/stats", &foreign, "").await.expect(200);
+}
+
+/// A checkpoint of three megabytes of memory, which compresses.
+fn three_megabytes() -> Vec<u8> {
+    let pages: Vec<u8> =
+        (0..=251u8).cycle().flat_map(|byte| [byte; 64]).take(768 * PAGE_BYTES).collect();
+    let process = Process { pid: 1, runs: vec![(0x40_0000, pages)] };
+    Tarball::new(Flavour::Containerd).processes(vec![process]).build()
+}
+
+#[tokio::test]
+async fn a_layer_in_stored_frames_for_those_who_ask() {
+    let server = Server::start().await;
+    let tar = three_megabytes();
+    server.ask("POST /api/v1/checkpoints?ref=x:y", &[], tar.clone()).await.expect(201);
+    let digest = sha256(&tar);
+    let path = format!("/v2/x/blobs/{digest}");
+    let containerd = ("accept-encoding", "zstd;q=1.0, gzip;q=0.8, deflate;q=0.5");
+
+    let encoded = server.ask(&format!("GET {path}"), &[containerd], "").await.expect(200);
+    assert_eq!(encoded.header("content-encoding"), "zstd");
+    assert_eq!(encoded.header("vary"), "accept-encoding");
+    assert_eq!(encoded.header("docker-content-digest"), digest);
+    assert_eq!(encoded.header("etag"), format!("W/\"{digest}+zstd\""));
+    assert!(encoded.headers.get("content-length").is_none());
+    assert!(encoded.body.len() < tar.len() / 4, "{} of {}", encoded.body.len(), tar.len());
+    assert!(zstd::decode_all(&*encoded.body).unwrap() == tar);
+
+    let length = tar.len().to_string();
+    let plain = [
+        ("GET", vec![]),
+        ("GET", vec![("accept-encoding", "gzip, *")]),
+        ("GET", vec![("accept-encoding", "zstd;q=0, gzip")]),
+        ("HEAD", vec![containerd]),
+    ];
+    for (method, headers) in plain {
+        let answer = server.ask(&format!("{method} {path}"), &headers, "").await.expect(200);
+        assert!(answer.headers.get("content-encoding").is_none(), "{method} {headers:?}");
+        assert_eq!(answer.header("content-length"), length);
+        assert_eq!(answer.header("etag"), format!("\"{digest}\""));
+        assert_eq!(answer.header("vary"), "accept-encoding");
+        assert!(method == "HEAD" || answer.body == tar);
+    }
+    // A broken pull goes on in the bytes as they are, whatever coding it began in.
+    let (rest, size) = (tar.len() - 1000, tar.len());
+    let range = format!("bytes={rest}-");
+    let headers = [containerd, ("range", range.as_str())];
+    let answer = server.ask(&format!("GET {path}"), &headers, "").await.expect(206);
+    assert_eq!(answer.header("content-range"), format!("bytes {rest}-{}/{size}", size - 1));
+    assert!(answer.headers.get("content-encoding").is_none());
+    assert_eq!(answer.body, tar[rest..]);
+}
+
+#[tokio::test]
+async fn what_is_stored_as_it_came_is_sent_as_it_is() {
+    let server = Server::start().await;
+    for blob in [vec![7; 1000], vec![7; 2_000_000]] {
+        let path = format!("/v2/a/blobs/{}", server.push_blob("a", &blob).await);
+        let answer = server.ask(&format!("GET {path}"), &[("accept-encoding", "zstd")], "").await;
+        assert_eq!(answer.header("content-length"), blob.len().to_string());
+        assert!(answer.expect(200).body == blob);
+    }
 }

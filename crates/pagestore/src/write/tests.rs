@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use pagevault_objects::{MemoryStore, ObjectStore};
 
 use crate::recipe::AddressRun;
@@ -191,4 +192,50 @@ async fn a_file_is_adopted_as_it_is() {
     let reader = store.open(&committed.id).await.unwrap();
     assert_eq!(reader.read(1_000_000..1_100_000).await.unwrap(), content[1_000_000..1_100_000]);
     assert_eq!(reader.read(0..len).await.unwrap(), content);
+}
+
+/// The whole layer as a client gets it that decodes zstd, and the bytes that were sent.
+async fn over_the_wire(reader: &LayerReader) -> Option<(Vec<u8>, usize)> {
+    let frames: Vec<_> = reader.zstd()?.try_collect().await.unwrap();
+    let stream = frames.concat();
+    Some((zstd::stream::decode_all(stream.as_slice()).unwrap(), stream.len()))
+}
+
+#[tokio::test]
+async fn a_keyframe_goes_out_in_its_stored_frames() {
+    let (store, memory) = store();
+    // Whole blocks of literals, one with zero pages among them, and noise that no frame holds.
+    let mut bytes = pages(1, 1300);
+    bytes[300 * PAGE..310 * PAGE].fill(0);
+    bytes[600 * PAGE..856 * PAGE].copy_from_slice(&noise(3, 256));
+    let (committed, layer) = put(&store, "a", &bytes, None).await;
+    let reader = store.open(&committed.id).await.unwrap();
+    let (decoded, sent) = over_the_wire(&reader).await.unwrap();
+    assert!(decoded == layer);
+    let frames = 2 * 256 * PAGE;
+    assert!(sent < layer.len() - frames / 2, "{sent} of {}", layer.len());
+
+    // What is sent as it is stored is compared with its checksum first.
+    let key = store::data_key(&reader.recipe().unwrap().objects[0]).unwrap();
+    let mut damaged = memory.get(&key).await.unwrap().bytes.to_vec();
+    let last = damaged.len() - 1;
+    damaged[last] ^= 1;
+    memory.delete(&key).await.unwrap();
+    memory.put(&key, damaged.into(), pagevault_objects::Precondition::None).await.unwrap();
+    let reader = store.open(&committed.id).await.unwrap();
+    let sent: Result<Vec<_>> = reader.zstd().unwrap().try_collect().await;
+    assert!(matches!(sent, Err(PageStoreError::Damaged(_))));
+}
+
+#[tokio::test]
+async fn a_layer_that_is_not_mostly_frames_has_no_zstd_stream() {
+    let (store, _) = store();
+    let mut bytes = pages(1, 700);
+    let (keyframe, _) = put(&store, "0", &bytes, None).await;
+    assert!(store.open(&keyframe.id).await.unwrap().zstd().is_some());
+    bytes[5] ^= 1;
+    let (delta, _) = put(&store, "1", &bytes, Some(&keyframe.id)).await;
+    assert!(store.open(&delta.id).await.unwrap().zstd().is_none());
+    let (noisy, _) = put(&store, "2", &noise(9, 700), None).await;
+    assert!(store.open(&noisy.id).await.unwrap().zstd().is_none());
 }

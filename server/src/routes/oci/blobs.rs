@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, Version};
 use axum::response::Response;
 use pagevault_api::Digest;
 use pagevault_api::headers::DOCKER_CONTENT_DIGEST;
@@ -11,7 +12,8 @@ use pagevault_registry::Blob;
 
 use super::digest;
 use crate::app::Shared;
-use crate::body::{outgoing, to_the_end};
+use crate::body::{Bits, outgoing, to_the_end};
+use crate::encoding::asks_for_zstd;
 use crate::errors::{Failure, Handled};
 use crate::multipart::ByteRanges;
 use crate::observe::unique;
@@ -28,13 +30,17 @@ pub(super) async fn head(app: &Shared, name: &str, of: &str) -> Handled {
 }
 
 /// A blob, or ranges of it.
-pub(super) async fn get(app: &Shared, name: &str, of: &str, headers: &HeaderMap) -> Handled {
+pub(super) async fn get(app: &Shared, name: &str, of: &str, parts: &Parts) -> Handled {
+    let headers = &parts.headers;
     let blob = app.registry.blob(name, &digest(of)?).await?;
+    if let Some(frames) = Some(&blob).filter(|_| takes_zstd(parts)).and_then(Blob::zstd) {
+        return encoded(&blob.digest, frames).await;
+    }
     let range = text(headers, "range").filter(|_| applies(headers, &blob));
     match select(range, blob.bytes) {
         Selection::Whole => whole(blob).await,
         Selection::One(range) => part(blob, range).await,
-        Selection::Many(ranges) => parts(blob, ranges).await,
+        Selection::Many(ranges) => several(blob, ranges).await,
         Selection::Unsatisfiable => Ok(unsatisfiable(&blob)),
         Selection::Excessive => Err(Failure::bad(
             OciErrorCode::Unsupported,
@@ -58,6 +64,23 @@ async fn whole(blob: Blob) -> Handled {
     Ok(response)
 }
 
+/// A blob as its stored zstd frames. Nobody has counted them: there is no Content-Length.
+async fn encoded(digest: &Digest, frames: Bits) -> Handled {
+    let mut response = described(StatusCode::OK, digest);
+    set(&mut response, "content-encoding", "zstd");
+    // Weak: the same bytes may be stored in other frames tomorrow.
+    set(&mut response, "etag", format!("W/\"{digest}+zstd\""));
+    *response.body_mut() = outgoing(frames).await?;
+    Ok(response)
+}
+
+/// Whether a client is sent zstd. Never with a range, which is one of the bytes as they are; nor where
+/// a body without a length has no other end than that of the connection.
+fn takes_zstd(parts: &Parts) -> bool {
+    let plain = parts.headers.contains_key("range") || parts.version < Version::HTTP_11;
+    !plain && asks_for_zstd(&parts.headers)
+}
+
 async fn part(blob: Blob, range: Range<u64>) -> Handled {
     let mut response = described(StatusCode::PARTIAL_CONTENT, &blob.digest);
     set(&mut response, "content-length", (range.end - range.start).to_string());
@@ -66,7 +89,7 @@ async fn part(blob: Blob, range: Range<u64>) -> Handled {
     Ok(response)
 }
 
-async fn parts(blob: Blob, ranges: Vec<Range<u64>>) -> Handled {
+async fn several(blob: Blob, ranges: Vec<Range<u64>>) -> Handled {
     let parts = ByteRanges::new(ranges, blob.bytes, unique());
     let mut response = described(StatusCode::PARTIAL_CONTENT, &blob.digest);
     set(&mut response, "content-type", parts.content_type());
@@ -88,6 +111,7 @@ fn described(status: StatusCode, digest: &Digest) -> Response {
     set(&mut response, "content-type", "application/octet-stream");
     set(&mut response, "accept-ranges", "bytes");
     set(&mut response, "etag", etag(digest));
+    set(&mut response, "vary", "accept-encoding");
     set(&mut response, DOCKER_CONTENT_DIGEST, digest);
     response
 }

@@ -74,7 +74,7 @@ async fn dispatch(app: &Shared, path: &str, request: Request) -> Handled {
             manifests::delete(app, name, reference).await
         }
         (Target::Blob { name, digest }, &Method::GET) => {
-            blobs::get(app, name, digest, &parts.headers).await
+            blobs::get(app, name, digest, &parts).await
         }
         (Target::Blob { name, digest }, &Method::HEAD) => blobs::head(app, name, digest).await,
         (Target::Blob { name, digest }, &Method::DELETE) => blobs::delete(app, name, digest).await,
