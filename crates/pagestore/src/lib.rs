@@ -40,8 +40,8 @@ mod write;
 
 pub use codec::{Checksum, CodecError};
 pub use collect::{
-    Buried, CollectOptions, CollectProgress, CollectStats, DataFacts, Hold, Names, Phase,
-    RecipeFacts, Roots, RootsError, Standing, Survey, Tally, Watch,
+    Buried, CollectOptions, CollectProgress, CollectStats, Counted, DataFacts, Hold, Names, Phase,
+    RecipeFacts, Roots, RootsError, Sizes, Standing, Stored, Survey, Tally, Watch,
 };
 pub use error::PageStoreError;
 pub use read::LayerReader;

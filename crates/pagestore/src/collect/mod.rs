@@ -9,6 +9,7 @@ mod graph;
 mod held;
 mod id;
 mod report;
+mod sizes;
 mod tombs;
 
 use std::collections::{HashMap, HashSet};
@@ -21,6 +22,7 @@ pub use explain::{DataFacts, RecipeFacts, Survey};
 pub use held::Hold;
 pub(crate) use held::Holds;
 pub use report::{Buried, CollectProgress, CollectStats, Phase, Tally, Watch};
+pub use sizes::{Counted, Sizes, Stored};
 pub(crate) use tombs::Kind;
 pub use tombs::Standing;
 
