@@ -12,6 +12,7 @@ pub mod oci_error;
 pub mod page;
 pub mod problem;
 pub mod reference;
+pub mod size;
 pub mod stats;
 pub mod upload;
 pub mod verify;

@@ -19,7 +19,6 @@ mod reply;
 mod routes;
 mod serve;
 mod settings;
-mod size;
 mod turns;
 
 use std::sync::Arc;
@@ -27,9 +26,9 @@ use std::sync::Arc;
 use axum::Router;
 use pagevault_registry::Registry;
 
+pub use pagevault_api::size::{ByteSize, InvalidByteSize};
 pub use serve::{ServerError, serve};
 pub use settings::ServerSettings;
-pub use size::{ByteSize, InvalidByteSize};
 
 /// All routes over a registry, without a socket.
 pub fn router(registry: Arc<Registry>, settings: ServerSettings) -> Router {

@@ -5,10 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pagevault_api::size::ByteSize;
 use pagevault_registry::RegistryConfig;
 use serde::{Deserialize, Serialize};
-
-use crate::size::ByteSize;
 
 /// Settings of the server. Every field has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

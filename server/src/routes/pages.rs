@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
+use pagevault_api::size::ByteSize;
 use pagevault_api::stats::StoreStats;
 
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
 use crate::query::encode;
 use crate::reply::{set, text};
-use crate::size::ByteSize;
 
 /// Checkpoints that the start page shows.
 const SHOWN: usize = 50;

@@ -11,9 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct ByteSize(pub u64);
 
 /// Why a size cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a size: a number and one of B, KiB, MiB, GiB, TiB, kB, MB, GB, TB")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidByteSize(String);
+
+impl fmt::Display for InvalidByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = "B, KiB, MiB, GiB, TiB, kB, MB, GB, TB";
+        write!(f, "{:?} is not a size: a number and one of {units}", self.0)
+    }
+}
+
+impl std::error::Error for InvalidByteSize {}
 
 /// Units, the larger first, binary ones before decimal ones: the order in which they are tried
 /// when a size is written.
@@ -57,7 +65,7 @@ impl FromStr for ByteSize {
             "" => 1,
             name => UNITS
                 .iter()
-                .find(|(known, _)| known.eq_ignore_ascii_case(name))
+                .find(|(known, _)| is_unit(name, known))
                 .map(|(_, unit)| *unit)
                 .ok_or_else(invalid)?,
         };
@@ -72,6 +80,12 @@ impl FromStr for ByteSize {
             + parts * u128::from(unit) / 10u128.pow(digits);
         u64::try_from(bytes).map(Self).map_err(|_| invalid())
     }
+}
+
+/// Whether a unit is that one, in any case; Kubernetes leaves out the B of binary ones.
+fn is_unit(name: &str, known: &str) -> bool {
+    let short = known.strip_suffix("iB").map(|letter| format!("{letter}i"));
+    known.eq_ignore_ascii_case(name) || short.is_some_and(|s| s.eq_ignore_ascii_case(name))
 }
 
 impl fmt::Display for ByteSize {
@@ -128,6 +142,7 @@ mod tests {
             ("512", 512),
             ("10GiB", 10 << 30),
             ("10 gib", 10 << 30),
+            ("10Gi", 10 << 30),
             ("1.5KiB", 1536),
             ("2kB", 2000),
             ("1TB", 1_000_000_000_000),
