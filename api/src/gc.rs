@@ -1,7 +1,9 @@
 //! Collection of what nothing needs any more: `/api/v1/gc`.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::run::Run;
+pub use crate::run::{RunProgress as GcProgress, RunState as GcState, RunTrigger as GcTrigger};
 
 /// Body of `POST /api/v1/gc`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,69 +14,7 @@ pub struct StartGc {
 }
 
 /// One collection.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GcRun {
-    /// Its number, counted since the server started.
-    pub id: u64,
-    /// Whether it only says what would go.
-    pub dry_run: bool,
-    /// Why it was started.
-    pub trigger: GcTrigger,
-    /// Whether it has ended, and how.
-    pub state: GcState,
-    /// When it began.
-    pub started_at: Timestamp,
-    /// When it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished_at: Option<Timestamp>,
-    /// How far it is, while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<GcProgress>,
-    /// What it did, once it is done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub result: Option<GcResult>,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// Why a collection was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum GcTrigger {
-    /// Its time had come.
-    Schedule,
-    /// Somebody asked for it.
-    Request,
-}
-
-/// Whether a collection has ended, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum GcState {
-    /// It is at work.
-    Running,
-    /// It has come to its end.
-    Done,
-    /// It could not go on. Nothing has to be undone.
-    Failed,
-    /// It was asked to end. Nothing has to be undone.
-    Cancelled,
-}
-
-/// How far a collection is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GcProgress {
-    /// What it is doing: `begin`, `records`, `recipes`, `data`, `condemn` or `remove`.
-    pub phase: String,
-    /// Steps of that which are done.
-    pub done: u64,
-    /// All of them, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub total: Option<u64>,
-}
+pub type GcRun = Run<GcResult>;
 
 /// What a collection did; after a dry run, what it would have done.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

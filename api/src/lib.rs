@@ -12,6 +12,8 @@ pub mod oci_error;
 pub mod page;
 pub mod problem;
 pub mod reference;
+pub mod retention;
+pub mod run;
 pub mod size;
 pub mod stats;
 pub mod upload;
