@@ -13,7 +13,7 @@ use crate::fixtures::{series, singles};
 use crate::support::{Vault, body};
 
 /// Collects to the end.
-async fn collect(registry: &Arc<Registry>, dry_run: bool) -> GcResult {
+pub(crate) async fn collect(registry: &Arc<Registry>, dry_run: bool) -> GcResult {
     let run = registry.start_collection(dry_run, GcTrigger::Request).unwrap();
     loop {
         let now = registry.collections().into_iter().find(|r| r.id == run.id).unwrap();

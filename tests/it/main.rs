@@ -16,6 +16,7 @@ mod ingest;
 mod landed;
 mod resume;
 mod share;
+mod stored;
 mod support;
 mod uploads;
 mod verify;

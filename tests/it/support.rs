@@ -20,7 +20,11 @@ pub(crate) struct Vault {
 
 impl Vault {
     pub(crate) async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap()).await
+    }
+
+    /// On a folder that may hold something already.
+    pub(crate) async fn of(folder: TempDir) -> Self {
         Self { registry: open(&folder).await, folder }
     }
 

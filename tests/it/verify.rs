@@ -9,7 +9,7 @@ use pagevault_api::verify::{VerifyRun, VerifyState};
 use crate::fixtures::series;
 use crate::support::Vault;
 
-async fn verify(vault: &Vault) -> VerifyRun {
+pub(crate) async fn verify(vault: &Vault) -> VerifyRun {
     vault.registry.start_verify().unwrap();
     loop {
         let run = vault.registry.last_verify().unwrap();

@@ -346,7 +346,8 @@ async fn a_damaged_key_costs_sharing_and_nothing_else() {
     let two = put(&store, "d", None, &noise(0..300)).await;
     assert_eq!(two.stats.pages.shared, 0);
     // With a new key what is stored is hashed anew.
-    memory.delete(&key).await.unwrap();
+    let new = key::PageKey::new([9; 32]).to_bytes();
+    memory.put(&key, new, Precondition::None).await.unwrap();
     let store = open(&memory);
     assert_eq!(store.load_index().await.unwrap().objects, 0);
     assert_eq!(store.rebuild_index().await.unwrap().objects, 2);
