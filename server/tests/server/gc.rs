@@ -56,7 +56,7 @@ async fn an_image_goes_once_it_is_deleted_and_nobody_was_promised_its_blobs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_refused() {
     let server = Server::start().await;
-    for body in ["[1]", r#"{"dryrun": true}"#, "x"] {
+    for body in ["[]", "[true]", "null", r#"{"dryrun": true}"#, "x"] {
         server.ask("POST /api/v1/gc", &[], body).await.expect(400);
     }
     server.get("/api/v1/gc?x=1").await.expect(400);

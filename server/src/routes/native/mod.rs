@@ -61,9 +61,13 @@ fn pushed(pushed: Pushed) -> Response {
     response
 }
 
-/// Reads JSON. A body of nothing is an object of nothing.
+/// Reads a JSON object. A body of nothing is an object of nothing.
 fn json<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Handled<T> {
     let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    // Serde would take a list of its fields' values as well.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Failure::invalid("the body is not a JSON object"));
+    }
     serde_json::from_slice(bytes)
         .map_err(|e| Failure::invalid(format!("the body cannot be read as JSON: {e}")))
 }
