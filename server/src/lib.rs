@@ -20,6 +20,7 @@ mod routes;
 mod serve;
 mod settings;
 mod turns;
+mod warning;
 
 use std::sync::Arc;
 

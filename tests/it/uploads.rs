@@ -80,7 +80,7 @@ async fn a_blob_that_is_stored_is_written_to_no_more() {
     vault.registry.finish_blob_upload("a/b", &id, &digest).await.unwrap();
     let other = vault.registry.finish_blob_upload("a/b", &id, &blob(1).1).await.unwrap_err();
     assert_eq!(other.kind(), Kind::UploadUnknown);
-    let status = vault.registry.blob_upload_offset("a/b", &id).await.unwrap_err();
+    let status = vault.registry.blob_upload("a/b", &id).await.unwrap_err();
     assert_eq!(status.kind(), Kind::UploadUnknown);
 }
 

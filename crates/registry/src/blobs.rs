@@ -3,12 +3,13 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pagevault_api::Digest;
 use pagevault_catalog::{BlobLocation, BlobRecord};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
-use crate::folder::{Folder, spool_error};
+use crate::folder::{Folder, spool_error, time_left};
 use crate::hashing::{DigestAlgorithm, StreamHash};
 use crate::receive::receive;
 use crate::session::{End, Held, Purpose};
@@ -19,6 +20,15 @@ const TRIES: u32 = 5;
 
 /// Largest blob that is kept inside its record: image configurations, signatures.
 const INLINE_MAX: u64 = 64 << 10;
+
+/// An upload of a blob that is not at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlobUpload {
+    /// Bytes that have arrived.
+    pub bytes: u64,
+    /// When it goes, if nobody goes on with it until then.
+    pub left: Duration,
+}
 
 impl Registry {
     /// Opens an upload of a blob and returns its identifier. The blob may be named by another
@@ -34,9 +44,14 @@ impl Registry {
         self.spool.create(purpose, None).await
     }
 
-    /// Bytes that an upload holds.
-    pub async fn blob_upload_offset(&self, repository: &str, id: &str) -> Result<u64> {
-        Ok(self.spool.hold(id).await?.blob(repository)?.offset)
+    /// What is there of an upload.
+    pub async fn blob_upload(&self, repository: &str, id: &str) -> Result<BlobUpload> {
+        let mut held = self.spool.hold(id).await?;
+        let work = held.blob(repository)?;
+        let (file, bytes) = (Arc::clone(&work.file), work.offset);
+        let left =
+            blocking(move || time_left(&file).map_err(|e| spool_error("looking at an upload", e)));
+        Ok(BlobUpload { bytes, left: left.await? })
     }
 
     /// Appends to an upload, at `offset` if given (else at its end), and returns its new size. With

@@ -169,6 +169,12 @@ pub(crate) fn abandoned(root: &Path) -> io::Result<Abandoned> {
     Ok(found)
 }
 
+/// How long an upload stays that nobody goes on with, by the file of what has arrived.
+pub(crate) fn time_left(data: &File) -> io::Result<Duration> {
+    let age = SystemTime::now().duration_since(data.metadata()?.modified()?).unwrap_or_default();
+    Ok(ABANDONED_AFTER.saturating_sub(age))
+}
+
 /// Whether nothing has arrived for long; also of a folder in which there is nothing.
 fn is_old(entry: &DirEntry) -> bool {
     let modified = fs::metadata(entry.path().join("data"))

@@ -37,6 +37,7 @@ use pagevault_catalog::{Catalog, CatalogError};
 use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectStore};
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
 
+pub use blobs::BlobUpload;
 pub use error::{RegistryError, RegistryErrorKind};
 pub use hashing::DigestAlgorithm;
 pub use pagevault_pagestore::IndexStats;

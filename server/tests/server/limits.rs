@@ -1,6 +1,6 @@
 //! Limits: who comes over them waits; who does not move is let go.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -194,4 +194,22 @@ async fn an_upload_goes_on_after_a_restart() {
     let path = format!("/v2/a/blobs/{}", sha256(&blob));
     assert_eq!(server.get(&path).await.expect(200).body, blob);
     server.get(&to).await.expect(404);
+}
+
+#[tokio::test]
+async fn an_upload_that_goes_soon_says_so() {
+    let server = Server::start().await;
+    let opened = server.ask("POST /v2/a/blobs/uploads/", &[], "").await.expect(202);
+    let location = opened.header("location").to_owned();
+    server.ask(&format!("PATCH {location}"), &[], "abc").await.expect(202);
+    assert!(server.get(&location).await.expect(204).headers.get("warning").is_none());
+    let id = location.rsplit('/').next().unwrap();
+    let data = server.folder.path().join("spool").join(id).join("data");
+    let long_ago = SystemTime::now() - Duration::from_secs(23 * 3600 + 40 * 60);
+    std::fs::File::options().write(true).open(data).unwrap().set_modified(long_ago).unwrap();
+    let told = server.get(&location).await.expect(204);
+    let warning = "299 - \"what was sent of this upload expires soon, in 19 minutes\"";
+    assert_eq!(told.header("warning"), warning);
+    server.ask(&format!("PATCH {location}"), &[], "def").await.expect(202);
+    assert!(server.get(&location).await.expect(204).headers.get("warning").is_none());
 }

@@ -13,12 +13,10 @@ use crate::body::{Incoming, to_the_end};
 use crate::errors::{Failure, Handled};
 use crate::query::Query;
 use crate::reply::{empty, set, text};
+use crate::warning::{MEMORY, warn};
 
 /// Tags that one PUT may set; each is a record of its own.
 const TAGS_MAX: usize = 100;
-
-/// What clients show to people who pull the memory of processes.
-const WARNING: &str = "299 - \"this image holds the memory of processes, and the secrets in it\"";
 
 /// The manifest, in the type that it was pushed with: what `Accept` says is not looked at, since
 /// clients that leave a type out fail on a 404 and cope with the type. Always whole: a manifest is
@@ -35,7 +33,7 @@ pub(super) async fn get(app: &Shared, name: &str, reference: &str, headers: &Hea
     set(&mut response, "etag", etag);
     set(&mut response, DOCKER_CONTENT_DIGEST, digest);
     if manifest.checkpoint {
-        set(&mut response, "warning", WARNING);
+        warn(&mut response, MEMORY);
     }
     if !fresh {
         set(&mut response, "content-type", &manifest.media_type);
@@ -77,7 +75,7 @@ pub(super) async fn put(
     set(&mut response, DOCKER_CONTENT_DIGEST, &put.digest);
     if put.missing > 0 {
         let what = format!("{} blobs of this manifest are not in this repository", put.missing);
-        set(&mut response, "warning", format!("299 - \"{what}\""));
+        warn(&mut response, &what);
     }
     if let Some(subject) = put.subject {
         set(&mut response, OCI_SUBJECT, &subject);

@@ -19,6 +19,7 @@ use crate::errors::{Failure, Handled};
 use crate::query::Query;
 use crate::range::chunk;
 use crate::reply::{empty, set, text};
+use crate::warning::warn_of_expiry;
 
 /// Opens an upload; or mounts a blob of another repository; or takes a blob in one request.
 pub(super) async fn start(app: &Shared, name: &str, parts: &Parts, body: Body) -> Handled {
@@ -61,8 +62,10 @@ async fn at_once(app: &Shared, name: &str, wanted: Digest, body: Incoming) -> Ha
 
 /// Says what has arrived.
 pub(super) async fn status(app: &Shared, name: &str, id: &str) -> Handled {
-    let offset = app.registry.blob_upload_offset(name, id).await?;
-    Ok(progress(StatusCode::NO_CONTENT, name, id, offset))
+    let upload = app.registry.blob_upload(name, id).await?;
+    let mut response = progress(StatusCode::NO_CONTENT, name, id, upload.bytes);
+    warn_of_expiry(&mut response, "what was sent of this upload", upload.left);
+    Ok(response)
 }
 
 /// Appends a chunk.
