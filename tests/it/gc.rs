@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use pagevault_api::gc::{GcItemKind, GcResult, GcState, GcTrigger};
 use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::upload::NewUpload;
 use pagevault_registry::{DigestAlgorithm, Registry, RegistryConfig, RegistryErrorKind as Kind};
 
 use crate::fixtures::{series, singles};
@@ -179,4 +180,23 @@ async fn on_a_full_disk_pushes_are_refused_and_all_else_goes_on() {
     let again = vault.push(&tars[0]).await.unwrap();
     assert_eq!(vault.pull(&again.reference).await, tars[0]);
     drop(vault);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_closes_leaves_the_folder_to_the_next_at_once() {
+    let vault = Vault::new().await;
+    for fixture in series() {
+        vault.push(&fixture.tar).await.unwrap();
+    }
+    // What nobody waits for: a collection, a scrub, and an upload that is read along with.
+    vault.registry.start_collection(false, GcTrigger::Request).unwrap();
+    vault.registry.start_verify().unwrap();
+    let id = vault.registry.open_upload(NewUpload::default()).await.unwrap().id;
+    let tar = &series()[0].tar;
+    vault.registry.append_upload(&id, 0, body(&tar[..tar.len() / 2])).await.unwrap();
+    vault.registry.close(Duration::from_secs(60)).await;
+    let next = crate::support::open(&vault.folder).await;
+    assert_eq!(next.upload(&id).await.unwrap().offset, tar.len() as u64 / 2);
+    let refused = vault.push(&series()[0].tar).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable, "{refused}");
 }

@@ -1,6 +1,7 @@
 //! The use cases of Pagevault, without HTTP: ingest a checkpoint, push and pull over OCI, look
 //! things up. The server, the tests and the demo call these and nothing below.
 
+mod background;
 mod blobs;
 mod collect;
 mod error;
@@ -36,6 +37,7 @@ use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
 use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectStore};
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
+use tokio::time::{Instant, timeout_at};
 
 pub use blobs::BlobUpload;
 pub use error::{RegistryError, RegistryErrorKind};
@@ -48,6 +50,8 @@ use RegistryErrorKind as Kind;
 
 /// How often uploads are looked after: a sender that pauses longer makes the server read again.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// What work in the background gets to end, at least: it was told to, and looks at that often.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 type Result<T, E = RegistryError> = std::result::Result<T, E>;
 
@@ -102,6 +106,8 @@ pub struct Registry {
     landed: landed::Queue,
     scrub: verify::Scrub,
     runs: collect::Runs,
+    background: background::Background,
+    disk: Arc<DiskStore>,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
 }
@@ -128,7 +134,7 @@ impl Registry {
         });
         let (landed, waiting) = landed::Queue::new();
         let registry = Arc::new(Self {
-            room: room::Room::of(disk, config.reserve_bytes),
+            room: room::Room::of(Arc::clone(&disk), config.reserve_bytes),
             pages: PageStore::new(objects, options),
             catalog: Arc::new(catalog.map_err(catalog_error)?),
             spool: spool.await?,
@@ -136,12 +142,15 @@ impl Registry {
             landed,
             scrub: verify::Scrub::default(),
             runs: collect::Runs::default(),
+            background: background::Background::default(),
+            disk,
             opened_at,
         });
         registry.spool.remove_abandoned().await;
-        tokio::spawn(tidy(Arc::downgrade(&registry)));
-        tokio::spawn(landed::work(Arc::downgrade(&registry), waiting));
-        tokio::spawn(load_index(registry.pages.clone()));
+        let background = &registry.background;
+        background.spawn_endless(tidy(Arc::downgrade(&registry)));
+        background.spawn_endless(landed::work(Arc::downgrade(&registry), waiting));
+        background.spawn_endless(load_index(registry.pages.clone()));
         Ok(registry)
     }
 
@@ -155,14 +164,27 @@ impl Registry {
         self.room.left()
     }
 
-    /// Ends background work; requests under way get so long to end. Uploads stay resumable.
+    /// Ends background work; requests under way get so long to end. Uploads stay resumable. Once
+    /// nothing writes any more the folder is free for the next to open it, whoever still holds this.
     pub async fn close(&self, within: Duration) {
         self.cancel_collection();
         self.cancel_verify();
         // What is free rests at once, whatever becomes of the others.
         self.spool.rest(Duration::ZERO).await;
-        if tokio::time::timeout(within, self.spool.rest_all()).await.is_err() {
-            tracing::warn!("uploads under way were cut short: they can go on after a restart");
+        let until = Instant::now() + within;
+        if timeout_at(until, self.spool.rest_all()).await.is_err() {
+            return tracing::warn!(
+                "uploads under way were cut short: they can go on after a restart"
+            );
+        }
+        let ended = async {
+            self.background.end().await;
+            self.disk.give_back().await
+        };
+        match timeout_at(until.max(Instant::now() + ENDS_WITHIN), ended).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the folder stays locked until the end"),
+            Err(_) => tracing::warn!("work in the background was cut short"),
         }
     }
 

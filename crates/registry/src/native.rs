@@ -127,6 +127,7 @@ impl Registry {
             pages: self.pages.clone(),
             catalog: Arc::clone(&self.catalog),
             turns: self.turns.clone(),
+            background: self.background.clone(),
             basis: Basis::Newest,
         }
     }

@@ -103,7 +103,7 @@ impl Registry {
     pub fn start_verify(self: &Arc<Self>) -> Result<VerifyRun> {
         let begun = self.scrub.begin()?;
         let registry = Arc::clone(self);
-        tokio::spawn(async move {
+        self.background.spawn(async move {
             let outcome = registry.verify().await;
             registry.scrub.end(outcome);
         });

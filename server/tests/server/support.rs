@@ -42,14 +42,6 @@ impl Server {
     pub(crate) async fn restart(self) -> Self {
         let Self { registry, settings, folder } = self;
         registry.close(std::time::Duration::ZERO).await;
-        drop(registry);
-        // The folder's lock goes with the last clone of the store; tasks that end hold some.
-        for _ in 0..500 {
-            if let Ok(registry) = Registry::open(settings.registry()).await {
-                return Self { registry, settings, folder };
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
         let registry = Registry::open(settings.registry()).await.unwrap();
         Self { registry, settings, folder }
     }

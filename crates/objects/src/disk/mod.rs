@@ -28,6 +28,8 @@ use std::time::UNIX_EPOCH;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rustix::fs::{FlockOperation, flock};
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::error::{ErrorKind, ObjectError};
 use crate::key::Key;
@@ -75,7 +77,9 @@ struct Inner {
     buffers: Buffers,
     /// Folders that are known to survive a power cut.
     settled: Mutex<HashSet<PathBuf>>,
-    _lock: File,
+    /// Writes under way; closed once the folder is given back.
+    writes: TaskTracker,
+    lock: File,
 }
 
 impl DiskStore {
@@ -101,7 +105,8 @@ impl DiskStore {
             small: SmallObjects::default(),
             buffers: Buffers::default(),
             settled: Mutex::new(HashSet::from([root.clone()])),
-            _lock: lock,
+            writes: TaskTracker::new(),
+            lock,
         };
         inner.settle(&root.join("objects")).map_err(fail)?;
         Ok(Self { inner: Arc::new(inner) })
@@ -110,6 +115,15 @@ impl DiskStore {
     /// Room on the disk.
     pub fn space(&self) -> Result<Space, ObjectError> {
         self.inner.space()
+    }
+
+    /// Lets other processes have the folder, though parts of this one may still hold the store: waits
+    /// for the writes that are under way and refuses all that come later.
+    pub async fn give_back(&self) -> Result<(), ObjectError> {
+        self.inner.writes.close();
+        self.inner.writes.wait().await;
+        flock(&self.inner.lock, FlockOperation::Unlock)
+            .map_err(|e| ObjectError::io(format!("folder {}", self.inner.root.display()), e.into()))
     }
 }
 
@@ -138,6 +152,17 @@ fn lock(root: &Path) -> Result<File, ObjectError> {
 }
 
 impl Inner {
+    /// Lets a write begin, which goes on until what is returned is dropped.
+    fn admit(&self) -> Result<TaskTrackerToken, ObjectError> {
+        // Counted first: then whoever gives the folder back either waits for it, or is seen here.
+        let write = self.writes.token();
+        if self.writes.is_closed() {
+            let sentence = format!("folder {} has been given back", self.root.display());
+            return Err(ObjectError::told(ErrorKind::Unavailable, sentence));
+        }
+        Ok(write)
+    }
+
     fn path(&self, key: &Key) -> PathBuf {
         self.root.join("objects").join(key.as_str())
     }
@@ -215,20 +240,20 @@ impl ObjectStore for DiskStore {
         bytes: Bytes,
         when: Precondition,
     ) -> Result<Version, ObjectError> {
-        let turn = self.inner.turns.take(key).await;
+        let (write, turn) = (self.inner.admit()?, self.inner.turns.take(key).await);
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
         blocking(move || {
-            let _turn = turn;
+            let _until_done = (turn, write);
             inner.put(&key, &bytes, &when)
         })
         .await
     }
 
     async fn put_file(&self, key: &Key, file: &Path) -> Result<u64, ObjectError> {
-        let turn = self.inner.turns.take(key).await;
+        let (write, turn) = (self.inner.admit()?, self.inner.turns.take(key).await);
         let (inner, key, file) = (Arc::clone(&self.inner), key.clone(), file.to_owned());
         blocking(move || {
-            let _turn = turn;
+            let _until_done = (turn, write);
             inner.take_over(&key, &file)
         })
         .await
@@ -266,10 +291,10 @@ impl ObjectStore for DiskStore {
     }
 
     async fn delete(&self, key: &Key) -> Result<(), ObjectError> {
-        let turn = self.inner.turns.take(key).await;
+        let (write, turn) = (self.inner.admit()?, self.inner.turns.take(key).await);
         let (inner, key) = (Arc::clone(&self.inner), key.clone());
         blocking(move || {
-            let _turn = turn;
+            let _until_done = (turn, write);
             inner.delete(&key)
         })
         .await

@@ -176,3 +176,30 @@ async fn many_objects_are_listed_page_by_page() {
     }
     assert_eq!(seen, 3000);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_given_back_is_anothers_and_nothing_is_written_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Arc::new(open(folder.path()));
+    first.put(&key("a"), Bytes::from_static(b"x"), Precondition::None).await.unwrap();
+    let mut writer = first.writer(&key("b")).await.unwrap();
+    writer.write(Bytes::from_static(b"half")).await.unwrap();
+    let store = Arc::clone(&first);
+    let giving = tokio::spawn(async move { store.give_back().await });
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    assert!(!giving.is_finished(), "an object is being written");
+    writer.finish().await.unwrap();
+    giving.await.unwrap().unwrap();
+
+    let second = open(folder.path());
+    assert_eq!(&second.get(&key("b")).await.unwrap().bytes[..], b"half");
+    let refused = [
+        first.put(&key("c"), Bytes::new(), Precondition::None).await.map(drop),
+        first.delete(&key("a")).await,
+        first.writer(&key("d")).await.map(drop),
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unavailable);
+    }
+    assert_eq!(&first.get(&key("a")).await.unwrap().bytes[..], b"x");
+}

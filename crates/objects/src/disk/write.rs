@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Inner, blocking, make_folder};
 use crate::error::{ErrorKind, ObjectError};
@@ -182,6 +183,9 @@ pub(super) struct Writer {
     broken: bool,
     /// The file has become the object.
     published: bool,
+    /// The folder stays ours until this file is the object, or removed: the next process gives the
+    /// same names.
+    under_way: Option<TaskTrackerToken>,
 }
 
 impl Writer {
@@ -194,10 +198,12 @@ impl Writer {
     }
 
     pub(super) fn open(inner: Arc<Inner>, key: Key) -> Result<Self, ObjectError> {
+        let under_way = Some(inner.admit()?);
         let left = inner.check_space(&key, 0, inner.options.reserve_bytes)?;
         let (path, file) = inner.temporary().map_err(|e| at(&key, e))?;
         let (file, check_at) = (Arc::new(file), CHECK_EVERY.min(left / SHARE));
-        Ok(Self { inner, key, path, file, bytes: 0, check_at, broken: false, published: false })
+        let (bytes, broken, published) = (0, false, false);
+        Ok(Self { inner, key, path, file, bytes, check_at, broken, published, under_way })
     }
 }
 
@@ -249,11 +255,10 @@ impl Drop for Writer {
         }
         // What stays here is removed when the store is opened.
         let (path, file) = (std::mem::take(&mut self.path), Arc::clone(&self.file));
-        // Until then the folder stays ours: the next process gives the same names.
-        let inner = Arc::clone(&self.inner);
+        let (inner, under_way) = (Arc::clone(&self.inner), self.under_way.take());
         let remove = move || {
             let _ = fs::remove_file(path);
-            drop((file, inner));
+            drop((file, inner, under_way));
         };
         // The blocks of gigabytes are freed when the last of name and descriptor goes: not on a
         // thread that others' tasks wait for.

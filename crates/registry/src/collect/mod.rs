@@ -29,7 +29,7 @@ impl Registry {
         let (run, watch) = self.runs.begin(dry_run, trigger)?;
         let registry = Arc::clone(self);
         let id = run.id;
-        tokio::spawn(async move {
+        self.background.spawn(async move {
             let outcome = registry.collect(dry_run, &watch).await;
             registry.runs.end(id, outcome);
         });

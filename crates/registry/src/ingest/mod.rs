@@ -22,6 +22,7 @@ use pagevault_pagestore::{LayerWriter, PageStore, Part, PartKind, RecipeId, Sour
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
+use crate::background::Background;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::Folder;
 use crate::growing::Growing;
@@ -82,6 +83,7 @@ pub(crate) struct Ingest {
     pub(crate) pages: PageStore,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) turns: Turns,
+    pub(crate) background: Background,
     pub(crate) basis: Basis,
 }
 

@@ -84,7 +84,8 @@ impl Ingest {
         turn: Turn,
     ) -> IngestTask {
         let read = Arc::clone(&growing);
-        let task = tokio::spawn(async move {
+        let background = self.background.clone();
+        let task = background.spawn(async move {
             let _turn = turn;
             self.run(read, workload, hint).await
         });
