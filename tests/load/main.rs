@@ -1,18 +1,20 @@
 //! Load for a registry, over the OCI API, with data that never repeats.
 //!
 //! ```text
-//! load soak  --address HOST:PORT --pid PID [--clients 64] [--seconds 60] [--seed 1] [--bytes-max N]
+//! load soak  --address HOST:PORT --pid PID [--clients 64] [--seconds 60 | --pushes N] [--seed 1] [--bytes-max N]
 //! load bench --address HOST:PORT --pid PID [--scale 1]
 //! ```
 //!
-//! `soak` pushes, pulls, mounts, lists and deletes at once, and fails if any request does, if any
-//! byte is wrong, or if the server's memory grows. `bench` runs one operation after the other and
+//! `soak` pushes, pulls, mounts, lists, deletes and collects at once, and fails if any request does,
+//! if any byte is wrong, or if the server's memory grows. With `--pushes` it ends after so many images,
+//! small ones, however long that takes. `bench` runs one operation after the other and
 //! prints what each cost. Both print JSON; the server is another process, on this machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
 mod client;
+mod collect;
 mod content;
 mod process;
 mod soak;

@@ -1,8 +1,8 @@
-//! Everything at once, for a while: no failed request, no wrong byte, memory flat.
+//! Everything at once, collection too, for a while: no failed request, no wrong byte, memory flat.
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::Options;
 use crate::client::{Client, Outcome, location, with_digest};
+use crate::collect::{Collected, collect};
 use crate::content::{Blob, Random, bytes, digest, manifest};
 use crate::process::Process;
 
@@ -30,12 +31,32 @@ struct Image {
 struct Soak {
     address: String,
     seed: u64,
-    end: Instant,
+    start: Instant,
+    /// How long it lasts, if it does not end with a number of pushes.
+    time: Duration,
+    /// Images to push in all, small ones, instead of a time; 0 for none.
+    pushes_wanted: u64,
     /// Bytes that may still be pushed: deleted blobs stay on the disk until they are collected.
     bytes_left: AtomicU64,
     pushes: AtomicU64,
     pulls: AtomicU64,
     deletes: AtomicU64,
+    collected: Collected,
+    failed: AtomicBool,
+}
+
+impl Soak {
+    /// How much of it is over, from 0 to 1.
+    fn progress(&self) -> f64 {
+        match self.pushes_wanted {
+            0 => self.start.elapsed().as_secs_f64() / self.time.as_secs_f64(),
+            wanted => self.pushes.load(Ordering::Relaxed) as f64 / wanted as f64,
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.progress() < 1.0 && !self.failed.load(Ordering::Relaxed)
+    }
 }
 
 pub(crate) async fn run(options: &Options) -> ExitCode {
@@ -44,16 +65,26 @@ pub(crate) async fn run(options: &Options) -> ExitCode {
     let soak = Arc::new(Soak {
         address: options.text("address").to_owned(),
         seed: options.number("seed", 1),
-        end: Instant::now() + Duration::from_secs(seconds),
+        start: Instant::now(),
+        time: Duration::from_secs(seconds),
+        pushes_wanted: options.number("pushes", 0),
         bytes_left: AtomicU64::new(options.number("bytes-max", 8 << 30)),
         pushes: AtomicU64::default(),
         pulls: AtomicU64::default(),
         deletes: AtomicU64::default(),
+        collected: Collected::default(),
+        failed: AtomicBool::default(),
     });
     let clients: Vec<_> = (0..options.number("clients", 64))
         .map(|number| tokio::spawn(Worker::new(Arc::clone(&soak), number).work()))
         .collect();
-    let watch = tokio::spawn(memory(process, soak.end, seconds));
+    let watch = tokio::spawn(memory(process, Arc::clone(&soak)));
+    let collecting = {
+        let soak = Arc::clone(&soak);
+        tokio::spawn(
+            async move { collect(&soak.address, || soak.goes_on(), &soak.collected).await },
+        )
+    };
     let (mut requests, mut failures) = (0, Vec::new());
     for client in clients {
         match client.await.expect("a client panicked") {
@@ -64,6 +95,7 @@ pub(crate) async fn run(options: &Options) -> ExitCode {
             }
         }
     }
+    failures.extend(collecting.await.expect("the collector panicked").err());
     let (early, late) = watch.await.expect("the watch panicked");
     if late > early + GROWTH_MAX_BYTES {
         failures.push(format!("memory grew from {} MiB to {} MiB", early >> 20, late >> 20));
@@ -71,29 +103,28 @@ pub(crate) async fn run(options: &Options) -> ExitCode {
     let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
     let line = json!({
         "requests": requests, "pushes": count(&soak.pushes), "pulls": count(&soak.pulls),
-        "deletes": count(&soak.deletes), "failures": failures.len(),
-        "memoryMiB": [early >> 20, late >> 20], "seconds": seconds,
+        "deletes": count(&soak.deletes), "collections": count(&soak.collected.runs),
+        "freedMiB": count(&soak.collected.freed_bytes) >> 20, "failures": failures.len(),
+        "memoryMiB": [early >> 20, late >> 20], "seconds": soak.start.elapsed().as_secs(),
     });
     println!("{line}");
     failures.iter().for_each(|failure| eprintln!("{failure}"));
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The most memory of the second quarter of the time, and of the last.
-async fn memory(process: Process, end: Instant, seconds: u64) -> (u64, u64) {
-    let quarter = Duration::from_secs_f64(seconds as f64 / 4.0);
+/// The most memory of the second quarter, and of the last.
+async fn memory(process: Process, soak: Arc<Soak>) -> (u64, u64) {
     let (mut early, mut late) = (0, 0);
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
+    while soak.goes_on() {
         let (now, _) = process.memory();
-        match left {
-            Duration::ZERO => return (early, late),
-            left if left < quarter => late = late.max(now),
-            left if left > 2 * quarter && left < 3 * quarter => early = early.max(now),
+        match soak.progress() {
+            0.25..0.5 => early = early.max(now),
+            0.75.. => late = late.max(now),
             _ => {}
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    (early, late)
 }
 
 /// One client, with a repository of its own.
@@ -119,8 +150,9 @@ impl Worker {
     }
 
     async fn work(mut self) -> (u64, Outcome<()>) {
-        while Instant::now() < self.soak.end {
+        while self.soak.goes_on() {
             if let Err(failure) = self.step().await {
+                self.soak.failed.store(true, Ordering::Relaxed);
                 return (self.client.requests, Err(failure));
             }
         }
@@ -131,7 +163,7 @@ impl Worker {
         if self.images.len() >= KEPT {
             self.delete().await?;
         }
-        match self.random.below(10) {
+        match self.random.below(if self.soak.pushes_wanted > 0 { 5 } else { 10 }) {
             0..=3 => self.push().await,
             4..=7 => self.pull().await,
             8 => self.range().await,
@@ -142,6 +174,7 @@ impl Worker {
     /// Mostly small, as images are; now and then a large one, as long as there is room.
     fn size(&mut self) -> usize {
         let size = match self.random.below(20) {
+            _ if self.soak.pushes_wanted > 0 => 1 + self.random.below(4 << 10),
             0..=9 => 1 + self.random.below(64 << 10),
             10..=17 => 64 << 10 | self.random.below(1 << 20),
             _ => 4 << 20 | self.random.below(16 << 20),
@@ -254,7 +287,8 @@ impl Worker {
         let manifest = format!("/v2/{}/manifests/{}", self.name, image.reference);
         self.client.read(&format!("DELETE {manifest}"), &[], Bytes::new(), &[202]).await?;
         self.client.read(&format!("GET {manifest}"), &[], Bytes::new(), &[404]).await?;
-        for blob in &image.blobs {
+        // What is not deleted by itself goes when nobody is promised it any more.
+        for blob in image.blobs.iter().filter(|_| self.random.below(4) > 0) {
             let line = format!("DELETE /v2/{}/blobs/{}", self.name, blob.digest);
             self.client.read(&line, &[], Bytes::new(), &[202]).await?;
         }
