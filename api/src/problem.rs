@@ -42,6 +42,10 @@ pub enum ProblemKind {
     OffsetMismatch,
     /// Something else happened at the same time, or the name is taken; the detail says which.
     Conflict,
+    /// What the request was based on has changed, or it did not say: read it again.
+    PreconditionFailed,
+    /// The namespace has no room left by its quota: delete checkpoints of it, or raise the quota.
+    QuotaExceeded,
     /// Larger than is allowed here.
     TooLarge,
     /// The disk is full up to its reserve: free space or raise the reserve.
@@ -59,9 +63,11 @@ impl ProblemKind {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest | Self::DigestMismatch => 400,
+            Self::QuotaExceeded => 403,
             Self::NotFound => 404,
             Self::Interrupted => 408,
             Self::OffsetMismatch | Self::Conflict => 409,
+            Self::PreconditionFailed => 412,
             Self::TooLarge => 413,
             Self::InvalidArchive => 422,
             Self::Damaged | Self::Internal => 500,
@@ -80,6 +86,8 @@ impl ProblemKind {
             Self::NotFound => "not found",
             Self::OffsetMismatch => "upload offset does not match",
             Self::Conflict => "conflict",
+            Self::PreconditionFailed => "changed meanwhile",
+            Self::QuotaExceeded => "quota exceeded",
             Self::TooLarge => "too large",
             Self::InsufficientStorage => "not enough storage",
             Self::Damaged => "stored data is damaged",

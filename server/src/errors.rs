@@ -22,10 +22,13 @@ fn table(kind: Kind) -> (u16, Oci, ProblemKind) {
         Kind::ManifestUnknown => (404, Oci::ManifestUnknown, ProblemKind::NotFound),
         Kind::BlobUnknown => (404, Oci::BlobUnknown, ProblemKind::NotFound),
         Kind::ReferenceUnknown => (404, Oci::ManifestBlobUnknown, ProblemKind::NotFound),
+        Kind::RunUnknown => (404, Oci::Unsupported, ProblemKind::NotFound),
         Kind::UploadUnknown => (404, Oci::BlobUploadUnknown, ProblemKind::NotFound),
         Kind::Offset(_) => (416, Oci::BlobUploadInvalid, ProblemKind::OffsetMismatch),
         Kind::Archive => (400, Oci::ManifestInvalid, ProblemKind::InvalidArchive),
         Kind::Conflict => (409, Oci::Denied, ProblemKind::Conflict),
+        Kind::Precondition => (412, Oci::Denied, ProblemKind::PreconditionFailed),
+        Kind::Quota => (403, Oci::Denied, ProblemKind::QuotaExceeded),
         Kind::TooLarge => (413, Oci::SizeInvalid, ProblemKind::TooLarge),
         Kind::Full => (507, Oci::Denied, ProblemKind::InsufficientStorage),
         Kind::BodyBroken => (408, Oci::BlobUploadInvalid, ProblemKind::Interrupted),
@@ -189,17 +192,20 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [Kind; 16] = [
+    const KINDS: [Kind; 19] = [
         Kind::Invalid,
         Kind::DigestMismatch,
         Kind::RepositoryUnknown,
         Kind::ManifestUnknown,
         Kind::BlobUnknown,
         Kind::ReferenceUnknown,
+        Kind::RunUnknown,
         Kind::UploadUnknown,
         Kind::Offset(7),
         Kind::Archive,
         Kind::Conflict,
+        Kind::Precondition,
+        Kind::Quota,
         Kind::TooLarge,
         Kind::Full,
         Kind::BodyBroken,

@@ -9,6 +9,9 @@ pub enum CatalogError {
     /// Another writer changed the same record again and again.
     #[error("{0} is being changed by others; try again")]
     Conflict(String),
+    /// The record is no longer the one that was said; its etag now.
+    #[error("it has changed meanwhile: its etag is now {0}")]
+    Changed(String),
     /// A record that cannot be read.
     #[error("record {key} is damaged: {what}")]
     Corrupt {

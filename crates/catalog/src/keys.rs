@@ -11,6 +11,9 @@ pub(crate) const ROOT: &str = "repos/";
 /// All promises are below this.
 pub(crate) const PROMISES: &str = "promises/";
 
+/// The policies.
+pub(crate) const POLICIES: &str = "policies/retention";
+
 /// Something that the catalog keeps a record of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {

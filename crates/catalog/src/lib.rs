@@ -7,9 +7,11 @@
 mod entry;
 mod error;
 mod keys;
+mod policies;
 mod promise;
 mod query;
 mod record;
+mod retained;
 mod scan;
 mod tags;
 mod truth;
@@ -22,11 +24,13 @@ use pagevault_objects::{Key, ObjectStore};
 
 pub use entry::Entry;
 pub use error::CatalogError;
+pub use policies::Policies;
 pub use promise::Promise;
 pub use query::{Counts, LineageEntry, Referrer};
 pub use record::{
     BlobLocation, BlobRecord, CheckpointRecord, ManifestRecord, Mark, NewManifest, TagRecord,
 };
+pub use retained::{NamespaceUse, RetainedCheckpoint};
 pub use scan::{Listed, ListedKind};
 
 use view::View;

@@ -285,7 +285,7 @@ fn number(value: usize) -> Value {
     Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
-fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
+pub(crate) fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
     serde_json::from_str(json).map_err(|e| damaged(&e.to_string()))
 }
 

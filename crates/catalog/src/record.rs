@@ -23,7 +23,7 @@ const VERSION: u32 = 1;
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Envelope<T> {
     version: u32,
-    nonce: String,
+    pub(crate) nonce: String,
     /// What else is to be known of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) mark: Option<Mark>,

@@ -223,3 +223,55 @@ async fn a_damaged_record_is_named() {
     let again = open(&store, elsewhere.path()).await;
     assert_eq!(again.repositories(None, 10).await.unwrap(), ["r"]);
 }
+
+#[tokio::test]
+async fn policies_change_by_comparison() {
+    let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::default());
+    let catalog = Catalog::open_in_memory(Arc::clone(&store)).await.unwrap();
+    let unwritten = catalog.policies().await.unwrap();
+    assert_eq!(unwritten.etag, Policies::UNWRITTEN);
+    let config = |namespace: &str| {
+        let json = format!(r#"{{"quotas": [{{"namespace": "{namespace}", "maxCount": 1}}]}}"#);
+        serde_json::from_str(&json).unwrap()
+    };
+    let first = catalog.put_policies(config("a"), Some(&unwritten.etag)).await.unwrap();
+    assert_eq!(catalog.policies().await.unwrap(), first);
+    // Two have read the same: the second is told, and what the first wrote stays.
+    let second = catalog.put_policies(config("b"), Some(&first.etag)).await.unwrap();
+    let late = catalog.put_policies(config("c"), Some(&first.etag)).await.unwrap_err();
+    assert!(matches!(late, CatalogError::Changed(now) if now == second.etag));
+    let race = |n: u64| {
+        let (catalog, etag) = (&catalog, second.etag.clone());
+        async move { catalog.put_policies(config(&n.to_string()), Some(&etag)).await }
+    };
+    let (one, other) = tokio::join!(race(1), race(2));
+    assert!(one.is_ok() != other.is_ok());
+    // The same again is another writing.
+    let now = catalog.policies().await.unwrap();
+    let again = catalog.put_policies(now.config.clone(), None).await.unwrap();
+    assert_eq!(again.config, now.config);
+    assert_ne!(again.etag, now.etag);
+}
+
+#[tokio::test]
+async fn all_checkpoints_at_once() {
+    let store: Arc<dyn ObjectStore> = Arc::new(MemoryStore::default());
+    let catalog = Catalog::open_in_memory(Arc::clone(&store)).await.unwrap();
+    for n in 0..2500 {
+        let namespace = if n % 5 == 0 { "bank" } else { "shop" };
+        let new = manifest(n, Some(checkpoint(n, namespace, 0)));
+        catalog.put_manifest(&format!("r{}", n % 7), new).await.unwrap();
+    }
+    catalog.put_manifest("r1", manifest(9999, None)).await.unwrap();
+    let mut all = catalog.retained(None).await.unwrap();
+    all.sort_by_key(|row| row.summary.digest.to_string());
+    let digests: Vec<_> = all.iter().map(|row| row.summary.digest.clone()).collect();
+    assert_eq!(digests, (0..2500).map(digest).collect::<Vec<_>>());
+    assert_eq!((all[8].repository.as_str(), all[8].recipe.as_str()), ("r1", "recipe-8"));
+    let bank = catalog.retained(Some("bank")).await.unwrap();
+    assert_eq!(bank.len(), 500);
+    assert!(bank.iter().all(|row| row.summary.namespace == "bank"));
+    let expected = NamespaceUse { checkpoints: 500, logical_bytes: 5000 };
+    assert_eq!(catalog.namespace_use("bank").await.unwrap(), expected);
+    assert_eq!(catalog.namespace_use("none").await.unwrap(), NamespaceUse::default());
+}

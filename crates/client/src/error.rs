@@ -102,6 +102,9 @@ impl ClientError {
                 ProblemKind::DigestMismatch => {
                     "the file changes while it is sent, or the network or a disk is at fault".into()
                 }
+                ProblemKind::QuotaExceeded => {
+                    "delete what is not needed, or raise the quota: `pagevault retention`".into()
+                }
                 ProblemKind::NotFound => "`pagevault ls` shows what is there".into(),
                 ProblemKind::Internal => match &problem.request_id {
                     Some(id) => format!("the server's log has more, under request {id}"),

@@ -18,6 +18,8 @@ pub enum RegistryErrorKind {
     BlobUnknown,
     /// The manifest names a blob or manifest that the repository does not hold.
     ReferenceUnknown,
+    /// No such run.
+    RunUnknown,
     /// No such upload; start again.
     UploadUnknown,
     /// The upload holds this many bytes; go on there.
@@ -26,6 +28,10 @@ pub enum RegistryErrorKind {
     Archive,
     /// Another request got there first, or a name is taken.
     Conflict,
+    /// What the request counts on is not so any more: look again.
+    Precondition,
+    /// The namespace has no room left by its quota.
+    Quota,
     /// Larger than is allowed.
     TooLarge,
     /// The disk is full up to its reserve.

@@ -288,6 +288,9 @@ fn catalog_error(error: CatalogError) -> RegistryError {
         CatalogError::Cursor => {
             RegistryError::new(Kind::Invalid, error.to_string()).caused_by(error)
         }
+        CatalogError::Changed(_) => {
+            RegistryError::new(Kind::Precondition, error.to_string()).caused_by(error)
+        }
         CatalogError::Conflict(_) => {
             RegistryError::new(Kind::Conflict, error.to_string()).caused_by(error)
         }
