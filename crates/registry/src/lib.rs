@@ -19,6 +19,7 @@ mod pull;
 mod receive;
 mod referrers;
 mod room;
+mod runs;
 mod session;
 mod spool;
 mod unpack;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
+use pagevault_api::gc::GcResult;
 use pagevault_archive::ArchiveError;
 use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
@@ -105,7 +107,7 @@ pub struct Registry {
     turns: ingest::Turns,
     landed: landed::Queue,
     scrub: verify::Scrub,
-    runs: collect::Runs,
+    runs: runs::Runs<GcResult>,
     background: background::Background,
     disk: Arc<DiskStore>,
     /// By the store's clock, in seconds since the epoch.
@@ -141,7 +143,7 @@ impl Registry {
             turns: ingest::Turns::default(),
             landed,
             scrub: verify::Scrub::default(),
-            runs: collect::Runs::default(),
+            runs: runs::Runs::new("a collection"),
             background: background::Background::default(),
             disk,
             opened_at,

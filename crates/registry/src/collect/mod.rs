@@ -7,18 +7,15 @@ mod engine;
 mod explain;
 mod records;
 mod roots;
-mod runs;
 
 use std::sync::Arc;
 
 use pagevault_api::gc::{GcBuried, GcCounts, GcKept, GcResult, GcRun, GcTrigger};
 use pagevault_pagestore::Watch;
 
-use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::{Registry, Result};
 pub(crate) use engine::{CollectSettings, Collector, Outcome, RecordStats};
 pub(crate) use roots::{recipe, recipes};
-pub(crate) use runs::Runs;
 
 /// Seconds after which a writer of which nothing has been heard is taken for dead.
 const GRACE_SECONDS: u64 = 3600;
@@ -31,6 +28,9 @@ impl Registry {
         let id = run.id;
         self.background.spawn(async move {
             let outcome = registry.collect(dry_run, &watch).await;
+            if let Ok(result) = &outcome {
+                log(dry_run, result);
+            }
             registry.runs.end(id, outcome);
         });
         Ok(run)
@@ -39,6 +39,16 @@ impl Registry {
     /// The collections of this process, newest first; the current one with its progress.
     pub fn collections(&self) -> Vec<GcRun> {
         self.runs.all()
+    }
+
+    /// One of them.
+    pub fn collection(&self, id: u64) -> Result<GcRun> {
+        self.runs.one(id)
+    }
+
+    /// Asks a collection to end, if it has not.
+    pub fn cancel_collection_run(&self, id: u64) -> Result<GcRun> {
+        self.runs.cancel_one(id)
     }
 
     /// Asks the collection that is running to end.
@@ -91,8 +101,15 @@ fn result(outcome: Outcome) -> GcResult {
     }
 }
 
-fn running() -> RegistryError {
-    RegistryError::new(Kind::Conflict, "a collection is running already; look at it or wait for it")
+fn log(dry_run: bool, result: &GcResult) {
+    tracing::info!(
+        gc.dry_run = dry_run,
+        gc.freed_bytes = result.freed_bytes,
+        gc.recipes = result.freed.recipes,
+        gc.data_objects = result.freed.data_objects,
+        gc.blobs = result.freed.blobs,
+        "collected what nothing needs"
+    );
 }
 
 #[cfg(test)]
