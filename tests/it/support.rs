@@ -55,10 +55,8 @@ impl Vault {
     pub(crate) async fn pull(&self, reference: &Reference) -> Vec<u8> {
         let manifest = self.registry.manifest(&reference.repository, &reference.selector);
         let manifest = manifest.await.unwrap();
-        let json = String::from_utf8(manifest.bytes.to_vec()).unwrap();
-        let layers = json.split("\"layers\"").nth(1).unwrap();
-        let digest = layers.split("\"digest\":\"").nth(1).unwrap().split('"').next().unwrap();
-        let digest = digest.parse().unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();
+        let digest = json["layers"][0]["digest"].as_str().unwrap().parse().unwrap();
         let blob = self.registry.blob(&reference.repository, &digest).await.unwrap();
         let parts = blob.stream(0..blob.bytes);
         let parts: Vec<Bytes> = parts.try_collect().await.unwrap();
