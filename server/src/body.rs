@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use pagevault_registry::{RegistryError, RegistryErrorKind as Kind};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::app::App;
 use crate::errors::{Failure, Handled};
@@ -43,7 +44,7 @@ where
             None => Some((Err(broken("the client went away")), None)),
         }
     });
-    let task = tokio::spawn(work(chunks.boxed()));
+    let task = tokio::spawn(work(chunks.boxed()).in_current_span());
     let rest = pump(body, sender).await;
     let done = joined(task).await;
     drop(turn);
@@ -59,7 +60,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, RegistryError>> + Send + 'static,
 {
-    joined(tokio::spawn(work)).await
+    joined(tokio::spawn(work.in_current_span())).await
 }
 
 async fn joined<T>(task: tokio::task::JoinHandle<Result<T, RegistryError>>) -> Handled<T> {

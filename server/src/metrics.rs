@@ -135,7 +135,7 @@ pub(crate) struct Ended<'a> {
 }
 
 /// The methods that there are; a client must not be able to make up labels.
-fn method(method: &Method) -> &'static str {
+pub(crate) fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

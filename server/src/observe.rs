@@ -18,12 +18,15 @@ use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
+use opentelemetry::trace::Status;
+use opentelemetry_http::HeaderExtractor;
 use pagevault_api::headers::REQUEST_ID;
 use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use crate::app::Shared;
 use crate::errors;
-use crate::metrics::{Counted, Ended, route};
+use crate::metrics::{self, Counted, Ended, route};
 
 /// Longest identifier that is taken over from a request.
 const ID_MAX: usize = 64;
@@ -39,7 +42,7 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
         true => inner,
         false => Body::new(Received { inner, bytes: Arc::clone(&received) }),
     });
-    let span = tracing::info_span!("request", request.id = id);
+    let span = span(&request, &id);
     let response = next.run(request).instrument(span.clone()).await;
     let mut response = errors::finish(response, &id);
     protect(&mut response);
@@ -49,6 +52,24 @@ pub(crate) async fn observe(State(app): State<Shared>, request: Request, next: N
     let status = response.status();
     let line = Line { app, method, path, status, started, received, sent: 0, span, _open: open };
     response.map(|inner| Body::new(Watched { inner, line }))
+}
+
+/// The span of a request, in its caller's trace if that says which one it is.
+fn span(request: &Request, id: &str) -> tracing::Span {
+    let (method, route) = (metrics::method(request.method()), route(request.uri().path()));
+    let span = tracing::info_span!(
+        "request",
+        request.id = id,
+        otel.name = format_args!("{method} {route}"),
+        otel.kind = "server"
+    );
+    if request.headers().contains_key("traceparent") {
+        let headers = HeaderExtractor(request.headers());
+        let caller = opentelemetry::global::get_text_map_propagator(|p| p.extract(&headers));
+        // That there is nobody to tell is no error.
+        let _ = span.set_parent(caller);
+    }
+    span
 }
 
 /// Headers that keep a browser from making more of a response than it is: a manifest has the media
@@ -119,6 +140,12 @@ impl Drop for Line {
         self.app
             .metrics
             .ended(route(&self.path), &Ended { method, status, duration, received, sent });
+        self.span.set_attribute("http.request.method", self.method.to_string());
+        self.span.set_attribute("url.path", self.path.clone());
+        self.span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            self.span.set_status(Status::error(status.to_string()));
+        }
         let _entered = self.span.enter();
         tracing::info!(
             http.method = %self.method,

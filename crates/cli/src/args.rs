@@ -123,6 +123,9 @@ pub(crate) struct ServeArgs {
         default_missing_value = "true"
     )]
     pub(crate) log_json: Option<bool>,
+    /// Collector of OpenTelemetry that gets traces, over HTTP, such as http://127.0.0.1:4318
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT", hide_env_values = true)]
+    pub(crate) otlp: Option<String>,
 }
 
 /// A push that is cut off goes on where it stopped: run it again.

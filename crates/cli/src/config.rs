@@ -17,6 +17,8 @@ pub(crate) struct ServeConfig {
     pub(crate) server: ServerSettings,
     pub(crate) log: String,
     pub(crate) log_json: bool,
+    /// Where traces go, if anywhere.
+    pub(crate) otlp: Option<String>,
 }
 
 /// What a file may say beside the server's own settings.
@@ -26,9 +28,10 @@ struct Process {
     insecure: Option<bool>,
     log: Option<String>,
     log_json: Option<bool>,
+    otlp: Option<String>,
 }
 
-const PROCESS_KEYS: [&str; 3] = ["insecure", "log", "log-json"];
+const PROCESS_KEYS: [&str; 4] = ["insecure", "log", "log-json", "otlp"];
 
 /// Puts the settings together. Flags and environment are in `args` already.
 pub(crate) fn load(args: ServeArgs) -> anyhow::Result<ServeConfig> {
@@ -72,6 +75,8 @@ fn combine(args: ServeArgs, mut file: toml::Table) -> anyhow::Result<ServeConfig
         server,
         log: args.log.or(process.log).unwrap_or_else(|| "info".to_owned()),
         log_json: args.log_json.or(process.log_json).unwrap_or(false),
+        // A variable that is set to nothing says that there is none.
+        otlp: args.otlp.or(process.otlp).filter(|url| !url.is_empty()),
     })
 }
 
@@ -111,13 +116,16 @@ mod tests {
 
     #[test]
     fn flag_before_file_before_default() {
-        let file = "listen = '127.0.0.1:6000'\ndata = '/file'\nlog = 'debug'\nreserve = '2GiB'";
+        let file = "listen = '127.0.0.1:6000'\ndata = '/file'\nlog = 'debug'\nreserve = '2GiB'\notlp = 'http://a'";
         let args = ServeArgs { data: Some("/flag".into()), ..ServeArgs::default() };
         let config = combined(args, file).unwrap();
         assert_eq!(config.server.data, Path::new("/flag"));
         assert_eq!(config.server.listen.port(), 6000);
         assert_eq!(config.server.reserve.0, 2 << 30);
         assert_eq!((config.log.as_str(), config.log_json), ("debug", false));
+        assert_eq!(config.otlp.as_deref(), Some("http://a"));
+        let args = ServeArgs { otlp: Some(String::new()), ..ServeArgs::default() };
+        assert_eq!(combined(args, file).unwrap().otlp, None);
         let config = combined(ServeArgs::default(), "").unwrap();
         assert_eq!(config.server.listen.to_string(), "127.0.0.1:5000");
         assert!(config.server.data.is_absolute());

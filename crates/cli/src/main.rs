@@ -8,6 +8,7 @@ mod failure;
 mod paths;
 mod progress;
 mod signals;
+mod telemetry;
 mod text;
 
 use std::process::ExitCode;

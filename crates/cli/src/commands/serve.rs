@@ -8,18 +8,17 @@ use anyhow::Context as _;
 use pagevault_registry::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tracing_subscriber::EnvFilter;
 
 use super::print;
 use crate::args::ServeArgs;
 use crate::failure::Advised;
 use crate::text::escape;
-use crate::{config, signals};
+use crate::{config, signals, telemetry};
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let config = config::load(args)?;
     allow_files();
-    log(&config.log, config.log_json)?;
+    let traces = telemetry::start(&config.log, config.log_json, config.otlp.as_deref())?;
     let settings = config.server;
     let listener = listen(settings.listen).await?;
     let data = settings.data.display().to_string();
@@ -39,6 +38,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     pagevault_server::serve(listener, registry.clone(), settings, shutdown).await?;
     let spent = asked.get().map_or(Duration::ZERO, Instant::elapsed);
     registry.close(patience.saturating_sub(spent)).await;
+    traces.flush().await;
     Ok(())
 }
 
@@ -60,20 +60,4 @@ pub(crate) async fn listen(address: std::net::SocketAddr) -> anyhow::Result<TcpL
     TcpListener::bind(address).await.map_err(|error| {
         Advised::new(format!("cannot listen on {address}: {error}"), hint(error.kind())).into()
     })
-}
-
-fn log(filter: &str, json: bool) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Advised::usage(
-            format!("log filter {filter:?}: {error}"),
-            "it is of the form info,pagevault_server=debug",
-        )
-    })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    let set = if json {
-        builder.json().try_init()
-    } else {
-        builder.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
-    };
-    set.map_err(|error| anyhow::anyhow!("setting up the log: {error}"))
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use pagevault_catalog::Catalog;
 use pagevault_pagestore::{CollectOptions, CollectStats, PageStore, Watch};
+use tracing::Instrument as _;
 
 use super::records::Sweep;
 use super::roots::RecordRoots;
@@ -66,13 +67,15 @@ impl Collector {
     /// Collects once. An error ends it where it is; nothing has to be undone.
     pub(crate) async fn run(&self, settings: CollectSettings, watch: &Watch) -> Result<Outcome> {
         let begun = Instant::now();
-        let sweep = Sweep::run(&self.catalog, settings, watch).await?;
+        let sweep = Sweep::run(&self.catalog, settings, watch);
+        let sweep = sweep.instrument(tracing::info_span!("records")).await?;
         let (records, gone, now): (_, HashSet<_>, _) = (sweep.stats, sweep.gone, sweep.now);
         let records_micros = micros(begun.elapsed());
         let mut roots = RecordRoots::new(&self.catalog, watch, &gone, settings, now);
         let options =
             CollectOptions { dry_run: settings.dry_run, grace_seconds: settings.grace_seconds };
-        let pages = self.pages.collect(&mut roots, options, watch).await.map_err(store_error)?;
+        let pages = self.pages.collect(&mut roots, options, watch);
+        let pages = pages.instrument(tracing::info_span!("objects")).await.map_err(store_error)?;
         Ok(Outcome { records, pages, records_micros })
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use pagevault_api::gc::{GcBuried, GcCounts, GcKept, GcResult, GcRun, GcTrigger};
 use pagevault_pagestore::Watch;
+use tracing::Instrument as _;
 
 use crate::{Registry, Result};
 pub(crate) use engine::{CollectSettings, Collector, Outcome, RecordStats};
@@ -26,13 +27,17 @@ impl Registry {
         let (run, watch) = self.runs.begin(dry_run, trigger)?;
         let registry = Arc::clone(self);
         let id = run.id;
-        self.background.spawn(async move {
+        let collecting = async move {
             let outcome = registry.collect(dry_run, &watch).await;
             if let Ok(result) = &outcome {
                 log(dry_run, result);
             }
             registry.runs.end(id, outcome);
-        });
+        };
+        // A trace of its own: it goes on when the request that asked for it has ended.
+        let span = tracing::info_span!(parent: None, "collect", gc.id = id, gc.dry_run = dry_run);
+        span.follows_from(tracing::Span::current());
+        self.background.spawn(collecting.instrument(span));
         Ok(run)
     }
 

@@ -34,6 +34,7 @@ pub(crate) struct Finish {
 
 impl Finish {
     /// Commits the layer, then lets the manifest exist, then the tags. What is acknowledged is durable.
+    #[tracing::instrument(name = "commit", skip_all)]
     pub(crate) async fn run(self) -> Result<Pushed> {
         let image = self.image()?;
         let (repository, tag) = self.place()?;

@@ -21,6 +21,7 @@ use pagevault_criu::Report;
 use pagevault_pagestore::{LayerWriter, PageStore, Part, PartKind, RecipeId, Source, Space};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
+use tracing::Instrument as _;
 
 use crate::background::Background;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
@@ -126,7 +127,8 @@ impl Ingest {
             Some(plan) => Some((self.store(&plan, None, members, &growing).await, plan)),
             None => None,
         };
-        let understood = match scan.await.unwrap_or_else(|_| Err(scan::interrupted())) {
+        let scanned = scan.instrument(tracing::info_span!("parse"));
+        let understood = match scanned.await.unwrap_or_else(|_| Err(scan::interrupted())) {
             Ok(checkpoint) => blocking(move || understand(checkpoint, workload.as_deref())).await,
             Err(error) => Err(error),
         };
@@ -218,6 +220,7 @@ impl Ingest {
 
     /// Stores members as they become known: pages by their addresses, large ones by their content, what
     /// lies between as it is.
+    #[tracing::instrument(name = "encode", skip_all, fields(delta = matches!(against, Against::Base(_))))]
     async fn store_against(
         &self,
         plan: &Plan,

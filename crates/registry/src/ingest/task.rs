@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::{Ingest, Ingested};
 use crate::Result;
@@ -85,10 +86,14 @@ impl Ingest {
     ) -> IngestTask {
         let read = Arc::clone(&growing);
         let background = self.background.clone();
-        let task = background.spawn(async move {
+        let ingesting = async move {
             let _turn = turn;
             self.run(read, workload, hint).await
-        });
+        };
+        // A trace of its own: it goes on from one request that sends to the next.
+        let span = tracing::info_span!(parent: None, "ingest");
+        span.follows_from(tracing::Span::current());
+        let task = background.spawn(ingesting.instrument(span));
         IngestTask { growing, task }
     }
 }
