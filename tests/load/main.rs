@@ -3,12 +3,14 @@
 //! ```text
 //! load soak  --address HOST:PORT --pid PID [--clients 64] [--seconds 60 | --pushes N] [--seed 1] [--bytes-max N]
 //! load bench --address HOST:PORT --pid PID [--scale 1]
+//! load grow  --address HOST:PORT --pid PID [--manifests 10000]
 //! ```
 //!
 //! `soak` pushes, pulls, mounts, lists, deletes and collects at once, and fails if any request does,
 //! if any byte is wrong, or if the server's memory grows. With `--pushes` it ends after so many images,
-//! small ones, however long that takes. `bench` runs one operation after the other and
-//! prints what each cost. Both print JSON; the server is another process, on this machine.
+//! small ones, however long that takes, and only tells how much memory that took. `bench` runs one operation after the other and
+//! prints what each cost. `grow` measures what is asked for by name in a repository of ten manifests, of a
+//! hundredth of so many, and of as many. All print JSON; the server is another process, on this machine.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
@@ -16,6 +18,7 @@ mod bench;
 mod client;
 mod collect;
 mod content;
+mod grow;
 mod process;
 mod soak;
 
@@ -52,6 +55,7 @@ async fn main() -> ExitCode {
     match what.as_str() {
         "soak" => soak::run(&options).await,
         "bench" => bench::run(&options).await,
-        _ => panic!("the first word is soak or bench"),
+        "grow" => grow::run(&options).await,
+        _ => panic!("the first word is soak, bench or grow"),
     }
 }
