@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Pagevault beside Debian's docker-registry, in one run: what pushes and pulls cost.
+"""Pagevault beside Debian's docker-registry, in one run: what pushes and pulls cost; and that it does not matter how
+much is stored.
 
-  tests/bench/registry.py [--binary PATH] [--docker-registry PATH] [--scale PERCENT] [--results FILE]
+  tests/bench/registry.py [--binary PATH] [--docker-registry PATH] [--scale PERCENT] [--manifests N] [--results FILE]
 
 Both serve a fresh folder of the same disk, one after the other, with the same data and the same clients, which are
 another process: `cargo build --release -p pagevault-tests --example load`. CPU is that of the server's threads, as the
-kernel counts it. The table replaces the section of the results file that has its heading; without a file it is printed.
+kernel counts it. Each table replaces the section of the results file that has its heading; without a file it is printed.
 Without `--docker-registry` the package is downloaded and unpacked, not installed.
 """
 
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 HERE = pathlib.Path(__file__).resolve().parent
@@ -29,6 +31,7 @@ from parts.report import run, wait_until  # noqa: E402
 from parts.server import Server, die_with_parent, free_port  # noqa: E402
 
 HEADING = "## Registry: beside docker-registry"
+GROWTH = "## Registry: whatever is stored"
 # Rows of DESIGN that the table answers, in the words of the load generator: milliseconds of the server's CPU, or MiB.
 TARGETS = {"push 100 MiB, one PUT": "≤ 180 ms", "pull 100 MiB": "≤ 130 ms", "GET manifest by tag": "≤ 0.05 ms",
            "push 8 x 1 GiB at once": "≤ 128 MiB", "pull 8 x 1 GiB at once": "≤ 128 MiB"}
@@ -70,21 +73,36 @@ def docker_registry(folder):
     return folder / "usr/bin/docker-registry"
 
 
+def lines_of(load, server, what, *options):
+    """What the load generator says of a server, also printed here as it comes."""
+    command = [str(load), what, "--address", server.address, "--pid", str(server.process.pid), *options]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          preexec_fn=die_with_parent) as process:
+        for line in process.stdout:
+            print(f"# {line.strip()}", flush=True)
+            yield json.loads(line)
+    if process.returncode:
+        raise SystemExit(f"the load generator ended with {process.returncode}")
+
+
 def measure(load, server, scale):
-    """Rows by their names. What the load generator prints first is printed here as it comes."""
+    """Rows by their names."""
     server.start()
     try:
-        command = [str(load), "bench", "--address", server.address, "--pid", str(server.process.pid), "--scale", str(scale)]
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
-                              preexec_fn=die_with_parent) as process:
-            rows = {}
-            for line in process.stdout:
-                row = json.loads(line)
-                rows[row["what"]] = row
-                print(f"# {line.strip()}", flush=True)
-        if process.returncode:
-            raise SystemExit(f"the load generator ended with {process.returncode}")
-        return rows
+        return {row["what"]: row for row in lines_of(load, server, "bench", "--scale", str(scale))}
+    finally:
+        server.stop()
+
+
+def grown(load, server, manifests):
+    """Rows of a repository as it grows, and the seconds from a start after kill -9 until the server is ready."""
+    server.start()
+    try:
+        rows = list(lines_of(load, server, "grow", "--manifests", str(manifests)))
+        server.kill()
+        begun = time.monotonic()
+        server.start()
+        return rows, time.monotonic() - begun
     finally:
         server.stop()
 
@@ -105,10 +123,28 @@ def table(ours, theirs, about):
     return "\n".join(lines) + "\n"
 
 
+def growth_table(rows, seconds):
+    """For each question what it costs in the smallest repository, and how many times that in the larger ones."""
+    sizes = sorted({row["manifests"] for row in rows})
+    of = {(row["what"], row["manifests"]): row for row in rows}
+    lines = [GROWTH, "",
+             f"One client asks for one thing by name, in a repository of {', '.join(f'{n:,}' for n in sizes)} manifests with as many "
+             f"tags. After kill -9 with all of them the server is ready in {seconds:.2f} s (target ≤ 1 s). Load of the machine at "
+             f"the end {os.getloadavg()[0]:.1f}.", "",
+             f"| | p50 at {sizes[0]:,}, ms | CPU, ms | " + " | ".join(f"p50, CPU at {n:,}" for n in sizes[1:]) + " |",
+             "|---" * (2 + len(sizes)) + "|"]
+    for what in dict.fromkeys(row["what"] for row in rows):
+        first = of[what, sizes[0]]
+        later = [", ".join(f"× {of[what, n][key] / first[key]:.2f}" for key in ("p50Ms", "cpuMs")) for n in sizes[1:]]
+        lines.append(f"| {what} | {number(first['p50Ms'])} | {number(first['cpuMs'])} | " + " | ".join(later) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def write(path, section):
     """Puts the section in place of the one with its heading, or at the end."""
+    heading = section.split("\n", 1)[0]
     text = path.read_text() if path.exists() else "# Results\n"
-    before, found, after = text.partition(HEADING)
+    before, found, after = text.partition(heading)
     rest = re.search(r"^## ", after, re.MULTILINE)
     tail = after[rest.start():] if found and rest else ""
     path.write_text(before.rstrip("\n") + "\n\n" + section + ("\n" + tail if tail else ""))
@@ -119,6 +155,7 @@ def main():
     options.add_argument("--binary", default=HERE.parents[1] / "target/release/pagevault", type=pathlib.Path)
     options.add_argument("--docker-registry", default=shutil.which("docker-registry"), type=pathlib.Path)
     options.add_argument("--scale", default=100, type=int)
+    options.add_argument("--manifests", default=100_000, type=int, help="those of the largest repository")
     options.add_argument("--results", type=pathlib.Path)
     options = options.parse_args()
     stop_on_signal()
@@ -126,21 +163,22 @@ def main():
     load = binary.parent / "examples/load"
     with tempfile.TemporaryDirectory(prefix="pagevault-bench-") as folder:
         folder = pathlib.Path(folder)
-        for part in ("ours", "theirs", "package"):
+        for part in ("ours", "theirs", "package", "grown"):
             (folder / part).mkdir()
         program = options.docker_registry or docker_registry(folder / "package")
         version = run([str(program), "--version"]).split()[-1]
         ours = measure(load, Server(binary, folder / "ours/data", folder / "ours/log"), options.scale)
         shutil.rmtree(folder / "ours")
         theirs = measure(load, DockerRegistry(program, folder / "theirs"), options.scale)
+        growth = growth_table(*grown(load, Server(binary, folder / "grown/data", folder / "grown/log"), options.manifests))
     about = (f"docker-registry {version}, same disk, same data, same clients in one run on {os.cpu_count()} cores; load of the "
              f"machine at the end {os.getloadavg()[0]:.1f}. Ours syncs files and folders before it acknowledges. "
              f"A push or pull is an image of one layer of that size and a configuration of 2 KiB.")
-    section = table(ours, theirs, about)
-    if options.results:
-        write(options.results, section)
-    else:
-        print(section)
+    for section in (table(ours, theirs, about), growth):
+        if options.results:
+            write(options.results, section)
+        else:
+            print(section)
 
 
 if __name__ == "__main__":
