@@ -78,6 +78,7 @@ impl ServerSettings {
             data: self.data.clone(),
             reserve_bytes: self.reserve.0,
             window_bytes: usize::try_from(self.window.0).unwrap_or(usize::MAX),
+            retention: None,
         }
     }
 

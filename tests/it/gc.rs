@@ -106,7 +106,8 @@ impl Drop for Disk {
 
 async fn open(folder: &Path) -> Arc<Registry> {
     let data = folder.to_owned();
-    let config = RegistryConfig { data, reserve_bytes: 2 << 20, window_bytes: 32 << 20 };
+    let config =
+        RegistryConfig { data, reserve_bytes: 2 << 20, window_bytes: 32 << 20, retention: None };
     Registry::open(config).await.unwrap()
 }
 

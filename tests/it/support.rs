@@ -92,7 +92,7 @@ impl Vault {
 
 fn config(folder: &TempDir) -> RegistryConfig {
     let data = folder.path().to_owned();
-    RegistryConfig { data, reserve_bytes: 0, window_bytes: 32 << 20 }
+    RegistryConfig { data, reserve_bytes: 0, window_bytes: 32 << 20, retention: None }
 }
 
 pub(crate) async fn open(folder: &TempDir) -> Arc<Registry> {

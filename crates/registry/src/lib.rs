@@ -18,6 +18,7 @@ mod publish;
 mod pull;
 mod receive;
 mod referrers;
+mod retention;
 mod room;
 mod runs;
 mod session;
@@ -34,6 +35,7 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
 use pagevault_api::gc::GcResult;
+use pagevault_api::retention::RetentionConfig;
 use pagevault_archive::ArchiveError;
 use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
@@ -44,6 +46,7 @@ use tokio::time::{Instant, timeout_at};
 pub use blobs::BlobUpload;
 pub use error::{RegistryError, RegistryErrorKind};
 pub use hashing::DigestAlgorithm;
+pub use pagevault_catalog::Policies;
 pub use pagevault_pagestore::IndexStats;
 pub use pull::Blob;
 pub use referrers::Referrers;
@@ -69,6 +72,9 @@ pub struct RegistryConfig {
     pub reserve_bytes: u64,
     /// Memory that one ingest or pull may use, in bytes.
     pub window_bytes: usize,
+    /// Retention policies and quotas that hold as long as it is open. Without them, those that are
+    /// stored do.
+    pub retention: Option<RetentionConfig>,
 }
 
 /// A manifest as it was pushed.
@@ -108,6 +114,8 @@ pub struct Registry {
     landed: landed::Queue,
     scrub: verify::Scrub,
     runs: runs::Runs<GcResult>,
+    retention: retention::Retention,
+    policies_file: Option<RetentionConfig>,
     background: background::Background,
     disk: Arc<DiskStore>,
     /// By the store's clock, in seconds since the epoch.
@@ -144,6 +152,8 @@ impl Registry {
             landed,
             scrub: verify::Scrub::default(),
             runs: runs::Runs::new("a collection"),
+            retention: retention::Retention::default(),
+            policies_file: config.retention,
             background: background::Background::default(),
             disk,
             opened_at,
@@ -171,6 +181,7 @@ impl Registry {
     pub async fn close(&self, within: Duration) {
         self.cancel_collection();
         self.cancel_verify();
+        self.retention.cancel();
         // What is free rests at once, whatever becomes of the others.
         self.spool.rest(Duration::ZERO).await;
         let until = Instant::now() + within;
