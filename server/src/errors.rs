@@ -149,6 +149,7 @@ fn problem_kind(status: StatusCode) -> ProblemKind {
     match status {
         StatusCode::NOT_FOUND => ProblemKind::NotFound,
         StatusCode::PAYLOAD_TOO_LARGE => ProblemKind::TooLarge,
+        StatusCode::PRECONDITION_REQUIRED => ProblemKind::PreconditionFailed,
         status if status.is_server_error() => ProblemKind::Internal,
         _ => ProblemKind::InvalidRequest,
     }

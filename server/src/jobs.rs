@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use pagevault_api::gc::GcTrigger;
 use pagevault_registry::Registry;
 
-/// Collects what nothing needs any more, every so often, for as long as it is polled. The pauses vary
+/// Lets checkpoints go by the policies, and then collects what nothing needs any more, every so
+/// often, for as long as it is polled. The pauses vary
 /// by a tenth, so that servers which were started together do not all collect at once.
 pub(crate) async fn collect(registry: Arc<Registry>, every: Duration) {
     if every.is_zero() {
@@ -14,6 +15,9 @@ pub(crate) async fn collect(registry: Arc<Registry>, every: Duration) {
     }
     loop {
         tokio::time::sleep(every + jitter(every)).await;
+        if let Err(error) = registry.retain_on_schedule().await {
+            tracing::warn!("no retention by schedule: {error}");
+        }
         // One that was asked for and is still at work will do.
         if let Err(error) = registry.start_collection(false, GcTrigger::Schedule) {
             tracing::debug!("no collection was started: {error}");

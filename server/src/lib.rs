@@ -13,6 +13,7 @@ mod metrics;
 mod multipart;
 mod observe;
 mod paced;
+mod policies;
 mod query;
 mod range;
 mod reply;
@@ -28,6 +29,7 @@ use axum::Router;
 use pagevault_registry::Registry;
 
 pub use pagevault_api::size::{ByteSize, InvalidByteSize};
+pub use policies::{PoliciesError, read_policies};
 pub use serve::{ServerError, serve};
 pub use settings::ServerSettings;
 

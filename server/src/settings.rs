@@ -22,9 +22,13 @@ pub struct ServerSettings {
     pub reserve: ByteSize,
     /// Memory that one ingest or pull may use. Default `64MiB`.
     pub window: ByteSize,
-    /// Seconds from one collection of what nothing needs any more to the next. Default 3600; with 0
-    /// there are none but those that are asked for.
+    /// Seconds from one collection of what nothing needs any more to the next, and before each a run
+    /// of retention. Default 3600; with 0 there are none but those that are asked for.
     pub gc_interval_seconds: u64,
+    /// File of retention policies and quotas, in YAML; they hold until the server ends, and cannot be
+    /// changed over HTTP. Default none: those that were put over HTTP hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<PathBuf>,
     /// Seconds from one scrub of all that is stored to the next. Default 604800, a week; with 0 there
     /// are none but those that are asked for.
     pub verify_interval_seconds: u64,
@@ -58,6 +62,7 @@ impl Default for ServerSettings {
             reserve: ByteSize(1 << 30),
             window: ByteSize(64 << 20),
             gc_interval_seconds: 3600,
+            retention: None,
             verify_interval_seconds: 7 * 24 * 3600,
             manifest_max: ByteSize(8 << 20),
             allowed_hosts: Vec::new(),
@@ -72,7 +77,9 @@ impl Default for ServerSettings {
 }
 
 impl ServerSettings {
-    /// What the registry needs of these.
+    /// What the registry needs of these; but for the policies, which [`read_policies`] reads.
+    ///
+    /// [`read_policies`]: crate::read_policies
     pub fn registry(&self) -> RegistryConfig {
         RegistryConfig {
             data: self.data.clone(),

@@ -10,14 +10,13 @@ impl Server {
     /// Collects, and returns the run once it has ended.
     async fn collect(&self, body: &'static str) -> serde_json::Value {
         let started = self.ask("POST /api/v1/gc", &[], body).await.expect(202);
-        assert_eq!(started.header("location"), "/api/v1/gc");
+        let run = started.header("location").to_owned();
         loop {
-            let runs = self.get("/api/v1/gc").await.expect(200).json();
-            let run =
-                runs["items"].as_array().unwrap().iter().find(|r| r["id"] == started.json()["id"]);
-            let run = run.unwrap();
+            let run = self.get(&run).await.expect(200).json();
             if run["state"] != "running" {
-                return run.clone();
+                let runs = self.get("/api/v1/gc").await.expect(200).json();
+                assert_eq!(runs["items"][0], run);
+                return run;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -60,6 +59,9 @@ async fn what_is_refused() {
         server.ask("POST /api/v1/gc", &[], body).await.expect(400);
     }
     server.get("/api/v1/gc?x=1").await.expect(400);
+    server.get("/api/v1/gc/1").await.expect(404);
+    server.get("/api/v1/gc/x").await.expect(400);
+    server.ask("POST /api/v1/gc/1/cancel", &[], "").await.expect(404);
     server.get("/api/v1/gc/explain").await.expect(400);
     server.get("/api/v1/gc/explain?digest=x").await.expect(400);
     let nothing = server.get(&format!("/api/v1/gc/explain?digest={}", "0".repeat(32))).await;

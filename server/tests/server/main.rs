@@ -8,5 +8,6 @@ mod limits;
 mod native;
 mod oci_pull;
 mod oci_push;
+mod retention;
 mod support;
 mod wire;

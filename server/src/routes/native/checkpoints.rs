@@ -106,7 +106,7 @@ fn labels(query: &Query) -> Handled<BTreeMap<String, String>> {
     Ok(labels)
 }
 
-fn limit(text: Option<&str>) -> Handled<usize> {
+pub(super) fn limit(text: Option<&str>) -> Handled<usize> {
     let Some(text) = text else { return Ok(LIMIT) };
     let limit = text.parse().ok().filter(|limit| (1..=LIMIT_MAX).contains(limit));
     limit.ok_or_else(|| Failure::invalid(format!("limit is a number from 1 to {LIMIT_MAX}")))

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse as _, Response};
 use pagevault_api::gc::{GcTrigger, StartGc};
 use pagevault_api::page::Page;
 
-use super::{respond, uploads};
+use super::retention::{fresh, number};
+use super::{Segment, respond, uploads};
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
 use crate::query::Query;
@@ -24,8 +25,9 @@ pub(super) async fn start(State(app): State<Shared>, request: Request) -> Respon
 async fn begin(app: &Shared, request: Request) -> Handled {
     let StartGc { dry_run } = uploads::body(app, request, START_MAX).await?;
     let run = app.registry.start_collection(dry_run, GcTrigger::Request)?;
+    let location = format!("/api/v1/gc/{}", run.id);
     let mut response = (StatusCode::ACCEPTED, Json(run)).into_response();
-    set(&mut response, "location", "/api/v1/gc");
+    set(&mut response, "location", location);
     Ok(response)
 }
 
@@ -37,9 +39,26 @@ pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
 fn list(app: &Shared, uri: &Uri) -> Handled {
     Query::strict(uri, &[])?;
     let page = Page { items: app.registry.collections(), next: None };
-    let mut response = Json(page).into_response();
-    set(&mut response, "cache-control", "no-store");
-    Ok(response)
+    Ok(fresh(page))
+}
+
+/// `GET /api/v1/gc/{id}`: one of them.
+pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
+    let found = || {
+        Query::strict(&uri, &[])?;
+        Ok(fresh(app.registry.collection(number(&id)?)?))
+    };
+    respond(found())
+}
+
+/// `POST /api/v1/gc/{id}/cancel`: asks it to end. What it has removed nothing needed.
+pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
+    let asked = || {
+        Query::strict(&uri, &[])?;
+        let run = app.registry.cancel_collection_run(number(&id)?)?;
+        Ok((StatusCode::ACCEPTED, Json(run)).into_response())
+    };
+    respond(asked())
 }
 
 /// `GET /api/v1/gc/explain?digest=`: why something is kept, or that nothing is known of it.

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod gc;
+mod retention;
 mod stats;
 mod uploads;
 mod verify;
@@ -30,6 +31,14 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/stats", get(stats::totals))
         .route("/gc", get(gc::runs).post(gc::start))
         .route("/gc/explain", get(gc::explain))
+        .route("/gc/{id}", get(gc::run))
+        .route("/gc/{id}/cancel", post(gc::cancel))
+        .route("/retention/policies", get(retention::policies).put(retention::put_policies))
+        .route("/retention/run", post(retention::start))
+        .route("/retention/runs", get(retention::runs))
+        .route("/retention/runs/{id}", get(retention::run))
+        .route("/retention/runs/{id}/cancel", post(retention::cancel))
+        .route("/retention/runs/{id}/plan", get(retention::plan))
         .route("/verify", get(verify::last).post(verify::start))
 }
 

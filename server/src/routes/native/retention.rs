@@ -1,0 +1,159 @@
+//! `/api/v1/retention`: policies and quotas, runs, and why each checkpoint stays or goes.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use pagevault_api::oci_error::OciErrorCode;
+use pagevault_api::page::Page;
+use pagevault_api::retention::{RetentionAction, RetentionConfig, StartRetention};
+use pagevault_registry::Policies;
+
+use super::{Segment, checkpoints, json, respond, uploads};
+use crate::app::Shared;
+use crate::body::{Incoming, to_the_end};
+use crate::errors::{Failure, Handled};
+use crate::policies::{from_yaml, to_yaml};
+use crate::query::Query;
+use crate::reply::{set, text};
+
+/// Bytes of policies and quotas.
+const POLICIES_MAX: u64 = 1 << 20;
+/// Bytes of a body that says how to run.
+const START_MAX: u64 = 4 << 10;
+
+/// `GET /api/v1/retention/policies`: JSON, or YAML for who accepts that, with an ETag. It is
+/// `"file"` where a file that the server was started with says what holds.
+pub(super) async fn policies(State(app): State<Shared>, headers: HeaderMap, uri: Uri) -> Response {
+    respond(read_policies(&app, &headers, &uri).await)
+}
+
+async fn read_policies(app: &Shared, headers: &HeaderMap, uri: &Uri) -> Handled {
+    Query::strict(uri, &[])?;
+    described(app.registry.policies().await?, headers)
+}
+
+/// `PUT /api/v1/retention/policies`: replaces them, if they are still those of `If-Match`.
+pub(super) async fn put_policies(State(app): State<Shared>, request: Request) -> Response {
+    respond(write_policies(&app, request).await)
+}
+
+async fn write_policies(app: &Shared, request: Request) -> Handled {
+    Query::strict(request.uri(), &[])?;
+    let (parts, body) = request.into_parts();
+    let expected = if_match(&parts.headers)?;
+    let is_yaml = text(&parts.headers, "content-type").is_some_and(|kind| kind.contains("yaml"));
+    let body = Incoming::new(app, body, &parts.headers).read(POLICIES_MAX).await?;
+    let config: RetentionConfig = if is_yaml {
+        let yaml = std::str::from_utf8(&body)
+            .map_err(|e| Failure::invalid(format!("the body is not text: {e}")))?;
+        from_yaml(yaml).map_err(|e| Failure::invalid(format!("the body, as YAML: {e}")))?
+    } else {
+        json(&body)?
+    };
+    let registry = app.registry.clone();
+    let put =
+        to_the_end(async move { registry.put_policies(config, expected.as_deref()).await }).await?;
+    described(put, &parts.headers)
+}
+
+/// The ETag that the client has seen; nothing for `*`.
+fn if_match(headers: &HeaderMap) -> Handled<Option<String>> {
+    let value = text(headers, "if-match").map(str::trim).ok_or_else(|| {
+        let detail = "the request lacks If-Match: the ETag of the policies that it is to replace \
+                      (GET tells it), or * for any";
+        Failure::new(StatusCode::PRECONDITION_REQUIRED, OciErrorCode::Unsupported, detail)
+    })?;
+    if value == "*" {
+        return Ok(None);
+    }
+    let etag = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let etag = etag.ok_or_else(|| Failure::invalid("If-Match is one ETag in quotes, or *"))?;
+    Ok(Some(etag.to_owned()))
+}
+
+fn described(policies: Policies, headers: &HeaderMap) -> Handled {
+    let accepts_yaml = text(headers, "accept").is_some_and(|kinds| kinds.contains("yaml"));
+    let mut response = if accepts_yaml {
+        let yaml = to_yaml(&policies.config).map_err(|e| {
+            Failure::new(StatusCode::INTERNAL_SERVER_ERROR, OciErrorCode::Unknown, e)
+        })?;
+        ([(header::CONTENT_TYPE, "application/yaml")], yaml).into_response()
+    } else {
+        Json(policies.config).into_response()
+    };
+    set(&mut response, "etag", format!("\"{}\"", policies.etag));
+    set(&mut response, "cache-control", "no-cache");
+    set(&mut response, "vary", "accept");
+    Ok(response)
+}
+
+/// `POST /api/v1/retention/run`: starts a run, which goes on by itself; 409 while there is one.
+pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
+    respond(begin(&app, request).await)
+}
+
+async fn begin(app: &Shared, request: Request) -> Handled {
+    let StartRetention { dry_run } = uploads::body(app, request, START_MAX).await?;
+    let run = app.registry.start_retention(dry_run)?;
+    let location = format!("/api/v1/retention/runs/{}", run.id);
+    let mut response = (StatusCode::ACCEPTED, Json(run)).into_response();
+    set(&mut response, "location", location);
+    Ok(response)
+}
+
+/// `GET /api/v1/retention/runs`: the runs since the server started, newest first.
+pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
+    let page = Page { items: app.registry.retention_runs(), next: None };
+    respond(Query::strict(&uri, &[]).map(|_| fresh(page)))
+}
+
+/// `GET /api/v1/retention/runs/{id}`
+pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
+    let found = || {
+        Query::strict(&uri, &[])?;
+        Ok(fresh(app.registry.retention_run(number(&id)?)?))
+    };
+    respond(found())
+}
+
+/// `POST /api/v1/retention/runs/{id}/cancel`: asks it to end. What it has deleted stays deleted.
+pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
+    let asked = || {
+        Query::strict(&uri, &[])?;
+        let run = app.registry.cancel_retention_run(number(&id)?)?;
+        Ok((StatusCode::ACCEPTED, Json(run)).into_response())
+    };
+    respond(asked())
+}
+
+/// `GET /api/v1/retention/runs/{id}/plan?action=&limit=&cursor=`: what the newest run has decided of
+/// each checkpoint, and why.
+pub(super) async fn plan(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
+    respond(show_plan(&app, &id, &uri))
+}
+
+fn show_plan(app: &Shared, id: &str, uri: &Uri) -> Handled {
+    let query = Query::strict(uri, &["action", "limit", "cursor"])?;
+    let action = match query.only("action")? {
+        None => None,
+        Some("keep") => Some(RetentionAction::Keep),
+        Some("delete") => Some(RetentionAction::Delete),
+        Some(_) => return Err(Failure::invalid("action is keep or delete")),
+    };
+    let limit = checkpoints::limit(query.only("limit")?)?;
+    let page = app.registry.retention_plan(number(id)?, action, query.only("cursor")?, limit)?;
+    Ok(fresh(page))
+}
+
+/// The number of a run.
+pub(super) fn number(id: &str) -> Handled<u64> {
+    id.parse().map_err(|_| Failure::invalid(format!("{id:?} is not the number of a run")))
+}
+
+/// An answer that is another one in a moment.
+pub(super) fn fresh(body: impl serde::Serialize) -> Response {
+    let mut response = Json(body).into_response();
+    set(&mut response, "cache-control", "no-store");
+    response
+}
