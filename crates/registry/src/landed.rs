@@ -68,11 +68,16 @@ impl Queue {
     }
 }
 
-/// The uncompressed layers of an image that says it is a checkpoint.
-pub(crate) fn layers_of(manifest: &NewManifest) -> Vec<Landed> {
+/// Whether an image says that it is a checkpoint.
+pub(crate) fn is_checkpoint(manifest: &NewManifest) -> bool {
     let names =
         [annotations::CRIO_NAME, annotations::criu::CONTAINER_NAME, annotations::podman::NAME];
-    if !names.iter().any(|name| manifest.annotations.contains_key(*name)) {
+    names.iter().any(|name| manifest.annotations.contains_key(*name))
+}
+
+/// The uncompressed layers of an image that says it is a checkpoint.
+pub(crate) fn layers_of(manifest: &NewManifest) -> Vec<Landed> {
+    if !is_checkpoint(manifest) {
         return Vec::new();
     }
     let Ok(json) = serde_json::from_slice::<serde_json::Value>(&manifest.bytes) else {

@@ -115,7 +115,7 @@ pub struct Registry {
     scrub: verify::Scrub,
     runs: runs::Runs<GcResult>,
     retention: retention::Retention,
-    policies_file: Option<RetentionConfig>,
+    quotas: retention::Quotas,
     background: background::Background,
     disk: Arc<DiskStore>,
     /// By the store's clock, in seconds since the epoch.
@@ -143,17 +143,26 @@ impl Registry {
             spool::Spool::open(spool).map_err(|e| folder::spool_error("opening the spool", e))
         });
         let (landed, waiting) = landed::Queue::new();
+        let catalog = Arc::new(catalog.map_err(catalog_error)?);
+        let pages = PageStore::new(objects, options);
+        let file = config.retention.map(Arc::new);
+        let quotas = retention::Quotas {
+            source: retention::PolicySource { catalog: Arc::clone(&catalog), file },
+            catalog: Arc::clone(&catalog),
+            pages: pages.clone(),
+            books: Arc::default(),
+        };
         let registry = Arc::new(Self {
             room: room::Room::of(Arc::clone(&disk), config.reserve_bytes),
-            pages: PageStore::new(objects, options),
-            catalog: Arc::new(catalog.map_err(catalog_error)?),
+            pages,
+            catalog,
             spool: spool.await?,
             turns: ingest::Turns::default(),
             landed,
             scrub: verify::Scrub::default(),
             runs: runs::Runs::new("a collection"),
             retention: retention::Retention::default(),
-            policies_file: config.retention,
+            quotas,
             background: background::Background::default(),
             disk,
             opened_at,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use pagevault_api::Digest;
+use pagevault_api::annotations;
 use pagevault_api::media_types::{DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
 use pagevault_api::reference::Selector;
 use pagevault_catalog::NewManifest;
@@ -13,6 +14,7 @@ use crate::blobs::algorithm_of;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::landed;
 use crate::publish::Blobs;
+use crate::retention::{Admitted, Taken};
 use crate::{Manifest, ManifestPut, Registry, Result, build_error, catalog_error, names};
 
 /// What is read of any manifest: image, index or artifact, OCI's or Docker's.
@@ -108,6 +110,7 @@ impl Registry {
         self.room.check(bytes.len() as u64)?;
         let (manifest, blobs, missing) =
             self.check_manifest(repository, media_type, digest, bytes).await?;
+        let admitted = self.admit_image(repository, &manifest, &blobs).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
         let landed = landed::layers_of(&manifest);
         let published = Box::pin(self.publisher().manifest(repository, manifest, blobs)).await;
@@ -115,6 +118,9 @@ impl Registry {
             Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),
             _ => error,
         })?;
+        if let Some(admitted) = admitted {
+            admitted.used();
+        }
         self.landed.take_in(landed);
         for tag in &tags {
             self.catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error)?;
@@ -129,10 +135,31 @@ impl Registry {
             Selector::Tag(tag) => self.catalog.delete_tag(repository, tag).await,
             Selector::Digest(digest) => self.catalog.delete_manifest(repository, digest).await,
         };
+        self.quotas.books.changed();
         match removed.map_err(catalog_error)? {
             true => Ok(()),
             false => Err(self.manifest_unknown(repository, selector)),
         }
+    }
+
+    /// Room for the image of a checkpoint, in the namespace that its annotations tell, or else the
+    /// first part of its repository's name. What it will take when it is stored by its pages is not
+    /// known yet.
+    async fn admit_image(
+        &self,
+        repository: &str,
+        manifest: &NewManifest,
+        blobs: &Blobs,
+    ) -> Result<Option<Admitted>> {
+        let there = self.catalog.find_manifest(repository, &manifest.digest).await;
+        if !landed::is_checkpoint(manifest) || there.map_err(catalog_error)?.is_some() {
+            return Ok(None);
+        }
+        let told = manifest.annotations.get(annotations::criu::POD_NAMESPACE).map(String::as_str);
+        let namespace = told.or(repository.split('/').next()).unwrap_or_default();
+        let logical_bytes = blobs.iter().map(|(_, blob)| blob.bytes).sum();
+        let taken = Taken { count: 1, logical_bytes, stored_bytes: 0 };
+        self.quotas.admit(namespace, taken).await.map(Some)
     }
 
     fn manifest_unknown(&self, repository: &str, selector: &Selector) -> RegistryError {

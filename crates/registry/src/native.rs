@@ -160,11 +160,19 @@ impl Registry {
                 }
             };
             let (publisher, options) = (self.publisher(), announced.options.clone());
+            let quotas = self.quotas.clone();
             let layer = sha256_digest(&layer)?;
             let stored = match task.outcome().await {
                 Ok(ingested) => {
-                    let finish =
-                        Finish { publisher, options, ingested, layer, received, receive_micros };
+                    let finish = Finish {
+                        publisher,
+                        quotas,
+                        options,
+                        ingested,
+                        layer,
+                        received,
+                        receive_micros,
+                    };
                     Box::pin(finish.run()).await
                 }
                 Err(error) => Err(error),

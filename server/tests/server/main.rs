@@ -8,6 +8,7 @@ mod limits;
 mod native;
 mod oci_pull;
 mod oci_push;
+mod quotas;
 mod retention;
 mod support;
 mod wire;

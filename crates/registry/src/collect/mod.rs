@@ -29,6 +29,7 @@ impl Registry {
         let id = run.id;
         let collecting = async move {
             let outcome = registry.collect(dry_run, &watch).await;
+            registry.quotas.books.changed();
             if let Ok(result) = &outcome {
                 log(dry_run, result);
             }

@@ -16,12 +16,14 @@ use pagevault_pagestore::{MemberBytes as WrittenMembers, WriteStats};
 use super::{Ingested, domain, micros};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::publish::Publisher;
+use crate::retention::{Quotas, Taken};
 use crate::{Result, build_error, catalog_error, store_error};
 
 /// A checkpoint that is written and about to exist.
 #[derive(Debug)]
 pub(crate) struct Finish {
     pub(crate) publisher: Publisher,
+    pub(crate) quotas: Quotas,
     pub(crate) options: PushOptions,
     pub(crate) ingested: Ingested,
     /// sha256 of the tar.
@@ -111,13 +113,25 @@ impl Finish {
     }
 
     async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
-        let Self { publisher, options, ingested, layer, received, receive_micros } = self;
+        let Self { publisher, quotas, options, ingested, layer, received, receive_micros } = self;
         let Ingested { checkpoint, report, mut warnings, writer, base, lineage, micros: stages } =
             ingested;
         let architecture = architecture(&report).to_owned();
         if report.architecture.is_none() {
             warnings.push(format!("no image tells the architecture; taken for {architecture}"));
         }
+        let taken = Taken {
+            count: 1,
+            logical_bytes: checkpoint.total_bytes,
+            stored_bytes: writer.stats().stored_bytes(),
+        };
+        let admitted = match quotas.admit(&domain(&checkpoint.identity), taken).await {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                super::abandon(writer).await;
+                return Err(error);
+            }
+        };
         let committed =
             writer.commit(layer.as_ref(), checkpoint.total_bytes).await.map_err(store_error)?;
         let base = base.filter(|_| committed.delta);
@@ -163,6 +177,7 @@ impl Finish {
         };
         let record = CheckpointRecord { detail, recipe: committed.id.0.clone(), lineage };
         publisher.checkpoint(&repository, &image, &layer, record).await?;
+        admitted.used();
         // Held until here: from now on a record names it.
         drop(committed);
         let reference = Self::name(&publisher.catalog, &repository, tag, &summary).await?;

@@ -7,9 +7,12 @@ mod keep;
 mod limits;
 mod plan;
 mod policies;
+mod quota;
 mod run;
 mod tell;
 
+pub(crate) use policies::PolicySource;
+pub(crate) use quota::{Admitted, Quotas, Taken};
 pub(crate) use run::Retention;
 
 #[cfg(test)]
