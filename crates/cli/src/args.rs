@@ -34,6 +34,9 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Remove what nothing needs any more, or say why something is kept
     Gc(GcArgs),
+    /// Which checkpoints stay, by rule, and what a namespace may take
+    #[command(subcommand)]
+    Retention(RetentionArgs),
     /// Read all that is stored, and say what is damaged
     Verify(VerifyArgs),
     /// Start a registry with real checkpoints in it, and look around
@@ -50,7 +53,13 @@ impl Command {
             | Self::Inspect(InspectArgs { json, .. })
             | Self::Stats(StatsArgs { json, .. })
             | Self::Gc(GcArgs { json, .. })
-            | Self::Verify(VerifyArgs { json, .. }) => *json,
+            | Self::Verify(VerifyArgs { json, .. })
+            | Self::Retention(
+                RetentionArgs::Show(RetentionShowArgs { json, .. })
+                | RetentionArgs::Set(RetentionSetArgs { json, .. })
+                | RetentionArgs::Plan(RetentionPlanArgs { json, .. })
+                | RetentionArgs::Run(RetentionRunArgs { json, .. }),
+            ) => *json,
             _ => false,
         }
     }
@@ -95,6 +104,10 @@ pub(crate) struct ServeArgs {
     /// Seconds from one collection of what nothing needs to the next, 0 for none [default: 3600]
     #[arg(long, value_name = "SECONDS", env = "PAGEVAULT_GC_INTERVAL", hide_env_values = true)]
     pub(crate) gc_interval: Option<u64>,
+    /// File of retention policies and quotas, in YAML; they cannot be changed over HTTP then
+    /// [default: those that were set over HTTP]
+    #[arg(long, value_name = "FILE", env = "PAGEVAULT_RETENTION", hide_env_values = true)]
+    pub(crate) retention: Option<PathBuf>,
     /// Listen beyond this machine: whoever reaches the port reads the memory of processes
     #[arg(
         long,
@@ -220,7 +233,7 @@ pub(crate) struct StatsArgs {
 }
 
 /// Pushes and pulls go on meanwhile. The server does this by itself every hour. Manifests are never
-/// removed: delete them first.
+/// removed: delete them first, or let retention do so.
 #[derive(Debug, Args)]
 pub(crate) struct GcArgs {
     /// Only say what would go
@@ -229,6 +242,61 @@ pub(crate) struct GcArgs {
     /// Remove nothing; say why this digest, recipe or object is kept
     #[arg(long, value_name = "DIGEST")]
     pub(crate) explain: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The server does this by itself before each collection.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RetentionArgs {
+    /// Show policies and quotas
+    Show(RetentionShowArgs),
+    /// Replace policies and quotas by those of a file
+    Set(RetentionSetArgs),
+    /// Show what would go, and why; nothing is deleted
+    Plan(RetentionPlanArgs),
+    /// Delete what the policies let go
+    Run(RetentionRunArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionShowArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionSetArgs {
+    /// Policies and quotas, in YAML or JSON; - reads stdin
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionPlanArgs {
+    /// Also show what stays
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    /// Print one JSON object, {"run": …, "items": […]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetentionRunArgs {
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     /// Print one JSON object
@@ -299,6 +367,8 @@ mod tests {
             "pagevault push x --ref A:b",
             "pagevault pull a/b",
             "pagevault pull a//b -o x",
+            "pagevault retention",
+            "pagevault retention set",
             "pagevault serve --reserve many",
             "pagevault serve --insecure=perhaps",
         ] {

@@ -69,6 +69,7 @@ fn combine(args: ServeArgs, mut file: toml::Table) -> anyhow::Result<ServeConfig
     }
     server.reserve = args.reserve.unwrap_or(server.reserve);
     server.window = args.window.unwrap_or(server.window);
+    server.retention = args.retention.or(server.retention);
     server.gc_interval_seconds = args.gc_interval.unwrap_or(server.gc_interval_seconds);
     check_listen(server.listen, args.insecure.or(process.insecure).unwrap_or(false))?;
     Ok(ServeConfig {

@@ -47,6 +47,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Inspect(args) => commands::inspect::run(args).await,
         Command::Stats(args) => commands::stats::run(args).await,
         Command::Gc(args) => commands::gc::run(args).await,
+        Command::Retention(args) => commands::retention::run(args).await,
         Command::Verify(args) => commands::verify::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completion(args) => commands::completion::run(&args),

@@ -49,6 +49,11 @@ impl Client {
         self.json(self.http.post(url).json(&StartGc { dry_run })).await
     }
 
+    /// One collection.
+    pub async fn gc_run(&self, id: u64) -> Result<GcRun> {
+        self.json(self.http.get(self.url(["api", "v1", "gc", &id.to_string()]))).await
+    }
+
     /// The collections since the server started, newest first.
     pub async fn gc_runs(&self) -> Result<Page<GcRun>> {
         self.json(self.http.get(self.url(["api", "v1", "gc"]))).await

@@ -11,6 +11,7 @@ mod local;
 mod progress;
 mod pull;
 mod push;
+mod retention;
 mod retry;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use local::{LocalCheckpoint, inspect_file};
 pub use progress::{NoProgress, Progress};
 pub use pull::{PullTarget, Pulled};
 pub use push::{PushOutcome, PushRequest, PushSource};
+pub use retention::ServerPolicies;
 
 type Result<T, E = ClientError> = std::result::Result<T, E>;
 

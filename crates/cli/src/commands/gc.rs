@@ -1,19 +1,12 @@
 //! `pagevault gc`.
 
-use std::time::Duration;
+use pagevault_api::gc::{GcExplanation, GcItemKind, GcResult, GcState};
 
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pagevault_api::gc::{GcExplanation, GcItemKind, GcProgress, GcResult, GcRun, GcState};
-use pagevault_client::Client;
-
+use super::follow::follow;
 use super::{print, print_json};
 use crate::args::GcArgs;
 use crate::failure::Advised;
 use crate::text::{count, escape, size, things};
-
-/// Between looks at a collection that is running.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(args: GcArgs) -> anyhow::Result<()> {
     let client = args.server.client()?;
@@ -25,65 +18,20 @@ pub(crate) async fn run(args: GcArgs) -> anyhow::Result<()> {
         };
     }
     let begun = client.start_gc(args.dry_run).await?;
-    let ended = follow(&client, begun, args.json).await?;
+    let ended = follow(args.json, || client.gc_run(begun.id)).await?;
     let failed = |why: &str, hint: &str| Err(Advised::new(why, hint).into());
     match (ended.state, &ended.result) {
         (GcState::Done, Some(_)) if args.json => print_json(&ended),
         (GcState::Done, Some(result)) => Ok(print(&show(result, ended.dry_run))?),
-        (GcState::Cancelled, _) => failed(
-            "the collection was ended early, as the server ends",
-            "nothing is lost; the next one goes on",
-        ),
+        (GcState::Cancelled, _) => {
+            failed("the collection was ended early", "nothing is lost; the next one goes on")
+        }
         _ => failed(
             ended.error.as_deref().unwrap_or("the collection has failed"),
             "nothing is lost, and nothing was taken for unneeded that could not be read; the \
              server's log has more",
         ),
     }
-}
-
-/// Waits for the end of a collection, and shows how far it is.
-async fn follow(client: &Client, begun: GcRun, quiet: bool) -> anyhow::Result<GcRun> {
-    let target = match quiet {
-        true => ProgressDrawTarget::hidden(),
-        false => ProgressDrawTarget::stderr_with_hz(10),
-    };
-    // Where there is no terminal, nothing is drawn.
-    let bar = ProgressBar::with_draw_target(None, target);
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let run = client.gc_runs().await?.items.into_iter().find(|run| run.id == begun.id);
-        let run = run.context("the server has been restarted, and knows nothing of it any more")?;
-        if run.state != GcState::Running {
-            bar.finish_and_clear();
-            return Ok(run);
-        }
-        if let Some(progress) = &run.progress {
-            draw(&bar, progress);
-        }
-    }
-}
-
-fn draw(bar: &ProgressBar, progress: &GcProgress) {
-    let template = match progress.total {
-        Some(_) => "{msg}  {bar:32}  {pos} of {len}",
-        None => "{msg}  {pos}",
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("━╸ "));
-    }
-    bar.set_message(match progress.phase.as_str() {
-        "records" => "reading records",
-        "recipes" => "reading recipes",
-        "data" => "listing objects",
-        "condemn" => "marking what goes",
-        "remove" => "removing",
-        _ => "collecting",
-    });
-    if let Some(total) = progress.total {
-        bar.set_length(total);
-    }
-    bar.set_position(progress.done);
 }
 
 fn show(result: &GcResult, dry_run: bool) -> String {

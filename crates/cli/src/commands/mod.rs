@@ -1,11 +1,13 @@
 //! One file a command.
 
 pub(crate) mod completion;
+pub(crate) mod follow;
 pub(crate) mod gc;
 pub(crate) mod inspect;
 pub(crate) mod ls;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod retention;
 pub(crate) mod serve;
 pub(crate) mod stats;
 pub(crate) mod verify;

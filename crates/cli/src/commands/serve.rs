@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use pagevault_registry::Registry;
+use pagevault_registry::{Registry, RegistryConfig};
+use pagevault_server::read_policies;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 
@@ -22,7 +23,8 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let settings = config.server;
     let listener = listen(settings.listen).await?;
     let data = settings.data.display().to_string();
-    let registry = Registry::open(settings.registry())
+    let retention = settings.retention.as_deref().map(read_policies).transpose()?;
+    let registry = Registry::open(RegistryConfig { retention, ..settings.registry() })
         .await
         .with_context(|| format!("opening the registry in {data}"))?;
     let address = listener.local_addr()?;
