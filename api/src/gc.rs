@@ -28,12 +28,30 @@ pub struct GcResult {
     pub examined: GcCounts,
     /// What stays though no record names it.
     pub kept: GcKept,
+    /// Layers that were stored anew, without what only they needed of deleted ones.
+    pub rebased: GcRewritten,
+    /// Objects of which little was used, and that was stored anew. A dry run does not look for them.
+    pub repacked: GcRewritten,
     /// Microseconds that it took to go through the records.
     pub records_micros: u64,
     /// Microseconds that it took to find out what is needed.
     pub mark_micros: u64,
     /// Microseconds that it took to remove the rest.
     pub sweep_micros: u64,
+    /// Microseconds that it took to store things anew.
+    pub upkeep_micros: u64,
+}
+
+/// What was stored anew so that more can go; after a dry run, what that is expected to come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GcRewritten {
+    /// How many.
+    pub number: u64,
+    /// Bytes that were written for it.
+    pub written_bytes: u64,
+    /// Bytes that the next collection frees because of it.
+    pub frees_bytes: u64,
 }
 
 /// Numbers of things of each kind.

@@ -63,7 +63,8 @@ pub enum RunState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RunProgress {
-    /// What it is doing: `begin`, `records`, `recipes`, `data`, `condemn` or `remove`.
+    /// What it is doing: `begin`, `records`, `recipes`, `data`, `condemn`, `remove`, `rebase` or
+    /// `repack`.
     pub phase: String,
     /// Steps of that which are done.
     pub done: u64,

@@ -28,6 +28,7 @@ pub mod names;
 mod places;
 mod policy;
 mod read;
+mod rebase;
 mod recipe;
 mod replace;
 mod share;
@@ -45,6 +46,7 @@ pub use collect::{
 };
 pub use error::PageStoreError;
 pub use read::LayerReader;
+pub use rebase::{Rebase, Rebased};
 pub use recipe::{AddressRun, Space};
 pub use share::{IndexStats, Loaded, ObjectUse, Repacked};
 pub use source::Source;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -109,9 +110,9 @@ fn interrupted() -> io::Error {
 
 #[async_trait]
 impl Source for Growing {
-    async fn ready(&self, end: u64) -> io::Result<()> {
-        match self.reached(end).await? {
-            available if available < end => Err(io::ErrorKind::UnexpectedEof.into()),
+    async fn ready(&self, range: Range<u64>) -> io::Result<()> {
+        match self.reached(range.end).await? {
+            available if available < range.end => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(()),
         }
     }

@@ -116,6 +116,7 @@ pub struct Registry {
     runs: runs::Runs<GcResult>,
     retention: retention::Retention,
     quotas: retention::Quotas,
+    vain: collect::Vain,
     background: background::Background,
     disk: Arc<DiskStore>,
     /// By the store's clock, in seconds since the epoch.
@@ -163,6 +164,7 @@ impl Registry {
             runs: runs::Runs::new("a collection"),
             retention: retention::Retention::default(),
             quotas,
+            vain: collect::Vain::default(),
             background: background::Background::default(),
             disk,
             opened_at,

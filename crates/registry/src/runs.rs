@@ -138,6 +138,8 @@ fn progress(watch: &Watch) -> RunProgress {
         Phase::Data => "data",
         Phase::Condemn => "condemn",
         Phase::Remove => "remove",
+        Phase::Rebase => "rebase",
+        Phase::Repack => "repack",
     };
     RunProgress { phase: phase.to_owned(), done: progress.done, total: progress.total }
 }

@@ -53,6 +53,8 @@ fn draw(bar: &ProgressBar, progress: &RunProgress) {
         "data" => "listing objects",
         "condemn" => "marking what goes",
         "remove" => "removing",
+        "rebase" => "storing layers anew",
+        "repack" => "storing anew what little is used",
         _ => "collecting",
     });
     if let Some(total) = progress.total {

@@ -59,7 +59,18 @@ fn show(result: &GcResult, dry_run: bool) -> String {
     if kept.unfinished > 0 {
         text.push_str(&format!("  kept       {} being pushed\n", things(kept.unfinished, "layer")));
     }
-    let millis = (result.records_micros + result.mark_micros + result.sweep_micros) / 1000;
+    for (rewritten, what) in [(&result.rebased, "layer"), (&result.repacked, "object")] {
+        if rewritten.number > 0 {
+            text.push_str(&format!(
+                "  anew       {} in {}; the next collection frees {}\n",
+                things(rewritten.number, what),
+                size(rewritten.written_bytes),
+                size(rewritten.frees_bytes),
+            ));
+        }
+    }
+    let looking = result.records_micros + result.mark_micros + result.sweep_micros;
+    let millis = (looking + result.upkeep_micros) / 1000;
     text.push_str(&format!("  took       {} ms\n", count(millis)));
     text
 }
@@ -88,7 +99,7 @@ fn tell(explanation: &GcExplanation) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pagevault_api::gc::{GcCounts, GcItem, GcKept};
+    use pagevault_api::gc::{GcCounts, GcItem, GcKept, GcRewritten};
 
     use super::*;
 
@@ -104,6 +115,7 @@ mod tests {
                 ..GcCounts::default()
             },
             kept: GcKept { buried: 1, buried_bytes: 9 << 20, unfinished: 1, ..GcKept::default() },
+            rebased: GcRewritten { number: 1, written_bytes: 3 << 20, frees_bytes: 9 << 20 },
             mark_micros: 1_234_000,
             ..GcResult::default()
         };
@@ -112,6 +124,7 @@ mod tests {
           looked at  8 manifests, 11 layers, 11 objects
           kept       9.0 MiB in 1 deleted layer that later checkpoints stand on
           kept       1 layer being pushed
+          anew       1 layer in 3.0 MiB; the next collection frees 9.0 MiB
           took       1,234 ms
         ");
         assert!(show(&result, true).starts_with("would free 5.0 MiB"));

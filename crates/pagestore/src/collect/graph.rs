@@ -18,23 +18,23 @@ const PAGE: usize = 1000;
 
 /// A recipe, less what only its readers need.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
+pub(crate) struct Node {
     stamp: Stamp,
     /// When it was last written, by the store's clock.
-    pub(super) modified: u64,
+    pub(crate) modified: u64,
     /// Bytes of the recipe itself.
-    pub(super) bytes: u64,
-    pub(super) pending: bool,
+    pub(crate) bytes: u64,
+    pub(crate) pending: bool,
     /// Recipes that it needs: the next one, or all that a writer at work reads.
-    pub(super) below: Vec<Id>,
+    pub(crate) below: Vec<Id>,
     /// Data objects that it names.
-    pub(super) objects: Vec<Id>,
+    pub(crate) objects: Vec<Id>,
 }
 
 /// All recipes that there are.
 #[derive(Debug, Default)]
-pub(super) struct Graph {
-    pub(super) nodes: HashMap<Id, Node>,
+pub(crate) struct Graph {
+    pub(crate) nodes: HashMap<Id, Node>,
 }
 
 /// The fields of a recipe that name other things; see [`Recipe`].

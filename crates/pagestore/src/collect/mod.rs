@@ -18,6 +18,8 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
+pub(crate) use self::graph::Graph;
+pub(crate) use self::id::Id;
 pub use explain::{DataFacts, RecipeFacts, Survey};
 pub use held::Hold;
 pub(crate) use held::Holds;
@@ -26,10 +28,9 @@ pub use sizes::{Counted, Sizes, Stored};
 pub(crate) use tombs::Kind;
 pub use tombs::Standing;
 
-use self::graph::Graph;
-use self::id::Id;
 use crate::Result;
 use crate::error::PageStoreError;
+use crate::rebase;
 use crate::share::{HOOKS, hooks_key};
 use crate::store::PageStore;
 
@@ -59,11 +60,14 @@ pub struct CollectOptions {
     /// writer of a recipe that nothing names is taken for dead. A mistake costs that writer a second
     /// try, no data.
     pub grace_seconds: u64,
+    /// Bytes that are to be freed for each hundred that are written, for a layer to be worth storing
+    /// anew.
+    pub rebase_gain: u64,
 }
 
 impl Default for CollectOptions {
     fn default() -> Self {
-        Self { dry_run: false, grace_seconds: 3600 }
+        Self { dry_run: false, grace_seconds: 3600, rebase_gain: 125 }
     }
 }
 
@@ -73,6 +77,8 @@ struct Run<'a> {
     options: CollectOptions,
     watch: &'a Watch,
     graph: Graph,
+    /// Recipes that records named when they were last read.
+    named: HashSet<Id>,
     stats: CollectStats,
 }
 
@@ -86,7 +92,7 @@ impl PageStore {
         watch: &Watch,
     ) -> Result<CollectStats> {
         let (graph, stats) = (Graph::default(), CollectStats::default());
-        let mut run = Run { store: self, options, watch, graph, stats };
+        let mut run = Run { store: self, options, watch, graph, named: HashSet::new(), stats };
         let doomed = run.recipes(roots).await?;
         run.data(&doomed).await?;
         Ok(run.stats)
@@ -155,7 +161,10 @@ impl Run<'_> {
         };
         roots.visit(&mut name).await.map_err(PageStoreError::Roots)?;
         match strange {
-            None => Ok((named, writing)),
+            None => {
+                self.named.clone_from(&named);
+                Ok((named, writing))
+            }
             Some(text) => Err(PageStoreError::damaged(format!("a record names recipe {text:?}"))),
         }
     }
@@ -176,6 +185,8 @@ impl Run<'_> {
         let unnamed: HashSet<Id> = found.keys().copied().filter(|id| !named.contains(id)).collect();
         found.values().for_each(|bytes| self.stats.data.add(*bytes));
         self.bury_bytes(&found);
+        self.stats.rebases =
+            rebase::plan(&self.graph, &self.named, gone, &found, self.options.rebase_gain);
         self.stats.mark_micros += micros(begun);
         if self.options.dry_run {
             unnamed.iter().for_each(|id| self.stats.freed_data.add(found[id]));

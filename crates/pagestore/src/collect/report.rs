@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 
 use crate::Result;
 use crate::error::PageStoreError;
+use crate::rebase::Rebase;
 
 /// How many of something, and how large they are together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct CollectStats {
     pub buried: Tally,
     /// The largest of those.
     pub largest_buried: Vec<Buried>,
+    /// Layers that are worth storing anew, so that buried recipes can go.
+    pub rebases: Vec<Rebase>,
     /// Recipes and data objects that are condemned and were named again meanwhile.
     pub condemned: u64,
     /// Time that looking took, in microseconds.
@@ -75,11 +78,23 @@ pub enum Phase {
     Condemn = 4,
     /// Removing it.
     Remove = 5,
+    /// Storing layers anew, without what only they need of deleted ones.
+    Rebase = 6,
+    /// Storing anew what is still used of objects that are mostly not.
+    Repack = 7,
 }
 
 impl Phase {
-    const ALL: [Self; 6] =
-        [Self::Begin, Self::Records, Self::Recipes, Self::Data, Self::Condemn, Self::Remove];
+    const ALL: [Self; 8] = [
+        Self::Begin,
+        Self::Records,
+        Self::Recipes,
+        Self::Data,
+        Self::Condemn,
+        Self::Remove,
+        Self::Rebase,
+        Self::Repack,
+    ];
 }
 
 /// How far a collection is; also the way to end it early. Shared with whoever looks on.
@@ -128,6 +143,11 @@ impl Watch {
     /// Counts a step; an error once the collection is to end.
     pub fn step(&self) -> Result<()> {
         self.done.fetch_add(1, Relaxed);
+        self.check()
+    }
+
+    /// An error once the collection is to end.
+    pub fn check(&self) -> Result<()> {
         if self.cancelled.load(Relaxed) { Err(PageStoreError::Cancelled) } else { Ok(()) }
     }
 }

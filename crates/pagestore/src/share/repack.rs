@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pagevault_objects::ObjectWriter;
 
 use super::hooks::number;
 use super::read::{read_frame, source_of};
 use super::session::put_hooks;
+use super::usage::is_own;
 use crate::block::{Block, Encoded};
+use crate::collect::{Phase, Watch};
 use crate::error::PageStoreError;
 use crate::recipe::{Encoding, Frame, Recipe, Segment};
 use crate::store::{PageStore, RecipeId, data_key, fresh_name};
@@ -24,6 +27,8 @@ pub struct Repacked {
     pub recipes: u64,
     /// Bytes that were written for it.
     pub stored_bytes: u64,
+    /// Bytes of those objects, which the next collection frees.
+    pub frees_bytes: u64,
 }
 
 /// A block that is written anew.
@@ -33,42 +38,83 @@ struct Rewritten {
     stored: Vec<u8>,
 }
 
+/// Chunks that are stored anew, by where they were: in which object they are now, and where.
+type Moved = HashMap<u64, (String, u64)>;
+
+/// An object being written.
+struct Fresh {
+    name: String,
+    writer: Box<dyn ObjectWriter>,
+    bytes: u64,
+}
+
+impl Fresh {
+    async fn append(&mut self, stored: Bytes) -> Result<u64> {
+        let at = self.bytes;
+        self.bytes += stored.len() as u64;
+        self.writer.write(stored).await?;
+        Ok(at)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bytes == DATA_MAGIC.len() as u64
+    }
+}
+
 impl PageStore {
     /// Frees objects of which less than a quarter is used: what recipes share from them is stored
-    /// with those recipes. The objects themselves are left to collection.
-    pub async fn repack(&self) -> Result<Repacked> {
+    /// with those recipes, chunks with the first of them. The objects themselves are left to
+    /// collection.
+    pub async fn repack(&self, watch: &Watch) -> Result<Repacked> {
         let mut sum = Repacked::default();
-        for dead in self.object_uses().await?.iter().filter(|object| object.mostly_dead()) {
-            // An owner keeps what it needs, and with it the object.
-            if !dead.owners.is_empty() {
-                continue;
-            }
+        let mut dead = self.object_uses().await?;
+        // An owner keeps what it needs, and with it the object.
+        dead.retain(|object| object.mostly_dead() && object.owners.is_empty());
+        watch.begin(Phase::Repack, Some(dead.len() as u64));
+        for dead in dead {
+            watch.step()?;
+            let mut moved = Moved::new();
             for sharer in &dead.sharers {
-                sum.stored_bytes += self.unshare(sharer, &dead.object).await?;
+                match Box::pin(self.move_out(sharer, &dead.object, &mut moved)).await {
+                    Ok(bytes) => sum.stored_bytes += bytes,
+                    // Others were faster, or it is gone: the object stays for now, if it is needed.
+                    Err(
+                        PageStoreError::Lost
+                        | PageStoreError::BaseGone
+                        | PageStoreError::NotFound(_),
+                    ) => continue,
+                    Err(e) => return Err(e),
+                }
                 sum.recipes += 1;
             }
             sum.objects += 1;
+            sum.frees_bytes += dead.bytes;
         }
         Ok(sum)
     }
 
     /// Stores with a recipe what it shares from an object. Returns the bytes that it took.
-    pub async fn unshare(&self, id: &RecipeId, object: &str) -> Result<u64> {
+    async fn move_out(&self, id: &RecipeId, object: &str, moved: &mut Moved) -> Result<u64> {
         let (recipe, seen) = self.recipe(id).await?;
         let Some(number) = recipe.objects.iter().position(|name| name == object) else {
             return Ok(0);
         };
         let number = number as u32;
-        let own = |segment: &&Segment| segment.stored > 0 && segment.object == number;
-        if recipe.extents.iter().flat_map(|extent| &extent.segments).any(|s| own(&s)) {
+        let mut segments = recipe.extents.iter().flat_map(|extent| &extent.segments);
+        if segments.any(|s| s.stored > 0 && s.object == number && is_own(&recipe, s)) {
             return Ok(0);
         }
-        let fresh = fresh_name()?;
-        let named = [recipe.objects.clone(), vec![fresh.clone()]].concat();
+        let name = fresh_name()?;
+        let named = [recipe.objects.clone(), vec![name.clone()]].concat();
         let replacement = self.begin_replacement(id, seen, named, &recipe).await?;
         let done = async {
-            let (recipe, bytes) = self.rewrite(id, recipe, number, &fresh).await?;
+            let mut writer = self.objects.writer(&data_key(&name)?).await?;
+            writer.write(Bytes::from_static(&DATA_MAGIC)).await?;
+            let fresh = Fresh { name, writer, bytes: DATA_MAGIC.len() as u64 };
+            let mut now = moved.clone();
+            let (recipe, bytes) = self.rewrite(id, recipe, number, fresh, &mut now).await?;
             self.replace(&replacement, recipe).await?;
+            *moved = now;
             Ok(bytes)
         };
         let done = done.await;
@@ -82,38 +128,60 @@ impl PageStore {
         id: &RecipeId,
         old: Recipe,
         dead: u32,
-        fresh: &str,
+        mut fresh: Fresh,
+        moved: &mut Moved,
     ) -> Result<(Recipe, u64)> {
         let mut new = old.clone();
-        new.objects.push(fresh.to_owned());
-        let object = (new.objects.len() - 1) as u32;
-        let mut writer = self.objects.writer(&data_key(fresh)?).await?;
-        writer.write(Bytes::from_static(&DATA_MAGIC)).await?;
-        let mut at = DATA_MAGIC.len() as u64;
         let mut places = Vec::new();
         for extent in 0..old.extents.len() {
-            for segment in 0..old.extents[extent].segments.len() {
-                let Some(block) = self.rewrite_block(&old, extent, segment, dead).await? else {
+            for number in 0..old.extents[extent].segments.len() {
+                let segment = old.extents[extent].segments[number];
+                if segment.stored > 0 && segment.object == dead {
+                    let (object, at) = self.move_chunk(&old, segment, &mut fresh, moved).await?;
+                    let target = &mut new.extents[extent].segments[number];
+                    (target.object, target.at) = (number_of(&mut new.objects, &object), at);
+                    continue;
+                }
+                let Some(block) = self.rewrite_block(&old, extent, number, dead).await? else {
                     continue;
                 };
-                let target = &mut new.extents[extent].segments[segment];
-                (target.object, target.at) = (object, at);
+                let target = &mut new.extents[extent].segments[number];
+                target.object = number_of(&mut new.objects, &fresh.name);
                 target.stored = block.stored.len() as u32;
                 target.stored_checksum = codec::checksum(&block.stored);
                 places.push((block.extent, block.segment));
-                at += block.stored.len() as u64;
-                writer.write(block.stored.into()).await?;
+                target.at = fresh.append(block.stored.into()).await?;
             }
             let gone = |source: &&mut Frame| source.pages > 0 && source.object == dead;
             // The place stays, as blocks name sources by number.
             new.extents[extent].sources.iter_mut().filter(gone).for_each(|s| *s = Frame::default());
         }
-        writer.finish().await?;
-        new.stored_bytes = new.stored_bytes.saturating_add(at);
+        let bytes = if fresh.is_empty() { 0 } else { fresh.bytes };
+        if bytes > 0 {
+            fresh.writer.finish().await?;
+        }
+        new.stored_bytes = new.stored_bytes.saturating_add(bytes);
         remove_object(&mut new, dead);
         self.compare(id, &new, &places).await?;
-        self.index_rewritten(&new, fresh, &places).await?;
-        Ok((new, at))
+        self.index_rewritten(&new, &fresh.name, &places).await?;
+        Ok((new, bytes))
+    }
+
+    /// Where a chunk is now: copied as it is stored, unless it has been.
+    async fn move_chunk(
+        &self,
+        recipe: &Recipe,
+        segment: Segment,
+        fresh: &mut Fresh,
+        moved: &mut Moved,
+    ) -> Result<(String, u64)> {
+        if let Some(known) = moved.get(&segment.at) {
+            return Ok(known.clone());
+        }
+        let stored = self.stored_bytes_of(recipe, &segment).await?;
+        let at = fresh.append(stored).await?;
+        moved.insert(segment.at, (fresh.name.clone(), at));
+        Ok((fresh.name.clone(), at))
     }
 
     /// A block with the pages that it shares from the object as literals, if it shares any.
@@ -155,20 +223,26 @@ impl PageStore {
     }
 
     async fn stored_block(&self, recipe: &Recipe, segment: &Segment) -> Result<Block> {
+        let (stored, pages) = (self.stored_bytes_of(recipe, segment).await?, segment.bytes);
+        self.offload(move || Ok(Block::decode(&stored, pages as usize / PAGE)?)).await
+    }
+
+    /// The stored bytes of a segment, checked.
+    async fn stored_bytes_of(&self, recipe: &Recipe, segment: &Segment) -> Result<Bytes> {
         let object = recipe.objects.get(segment.object as usize).ok_or_else(no_literals)?;
         let key = data_key(object)?;
         let end = segment.at.saturating_add(u64::from(segment.stored));
         let read = self.objects.get_range(&key, segment.at..end).await;
         let stored = read.map_err(|e| PageStoreError::reading(key.as_str(), e))?;
         let segment = *segment;
-        let decode = move || {
+        let check = move || {
             if codec::checksum(&stored) != segment.stored_checksum {
                 let what = format!("object {} at byte {}", key.as_str(), segment.at);
                 return Err(PageStoreError::Damaged(what));
             }
-            Ok(Block::decode(&stored, segment.bytes as usize / PAGE)?)
+            Ok(stored)
         };
-        self.offload(decode).await
+        self.offload(check).await
     }
 
     /// Reads what was rewritten in both ways and compares.
@@ -208,6 +282,15 @@ impl PageStore {
         domain.add(number, &hooks.hooks);
         Ok(())
     }
+}
+
+/// The number of an object in a recipe that is to name it.
+fn number_of(objects: &mut Vec<String>, object: &str) -> u32 {
+    let place = objects.iter().position(|name| name == object).unwrap_or_else(|| {
+        objects.push(object.to_owned());
+        objects.len() - 1
+    });
+    place as u32
 }
 
 /// Takes an object out of a recipe that does not use it any more.

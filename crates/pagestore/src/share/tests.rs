@@ -311,7 +311,7 @@ async fn an_object_that_is_mostly_dead_is_not_needed_after_repacking() {
     let three = put(&store, "d", Some(&two.id), &later).await;
     assert!(three.delta);
     let object = own_object(&memory, &one.id).await;
-    assert_eq!(store.repack().await.unwrap().objects, 0);
+    assert_eq!(store.repack(&Watch::default()).await.unwrap().objects, 0);
     memory.delete(&recipe_key(&one.id).unwrap()).await.unwrap();
     let uses = store.object_uses().await.unwrap();
     let dead = uses.iter().find(|u| u.object == object).unwrap();
@@ -319,7 +319,7 @@ async fn an_object_that_is_mostly_dead_is_not_needed_after_repacking() {
     assert_eq!(uses.iter().filter(|u| u.mostly_dead()).count(), 1);
     let before = memory.list("recipes/", None, 10).await.unwrap().objects.len();
 
-    let repacked = store.repack().await.unwrap();
+    let repacked = store.repack(&Watch::default()).await.unwrap();
     assert_eq!((repacked.objects, repacked.recipes), (1, 1));
     assert!(repacked.stored_bytes > 350 * PAGE as u64);
     assert_eq!(memory.list("recipes/", None, 10).await.unwrap().objects.len(), before);
@@ -332,18 +332,18 @@ async fn an_object_that_is_mostly_dead_is_not_needed_after_repacking() {
     // What was stored anew can be shared.
     let four = put(&store, "d", None, &noise(0..400)).await;
     assert!(four.stats.pages.shared > 300, "{:?}", four.stats.pages);
-    assert_eq!(store.unshare(&two.id, &object).await.unwrap(), 0);
+    assert_eq!(store.repack(&Watch::default()).await.unwrap(), Repacked::default());
 }
 
 #[tokio::test]
 async fn a_damaged_key_costs_sharing_and_nothing_else() {
     let (store, memory) = memory();
-    put(&store, "d", None, &noise(0..300)).await;
+    put(&store, "d", None, &noise(0..1000)).await;
     let key = key::domain_key("d").unwrap();
     memory.put(&key, "short".into(), Precondition::None).await.unwrap();
     let store = open(&memory);
     assert_eq!(store.load_index().await.unwrap().damaged, 1);
-    let two = put(&store, "d", None, &noise(0..300)).await;
+    let two = put(&store, "d", None, &noise(0..1000)).await;
     assert_eq!(two.stats.pages.shared, 0);
     // With a new key what is stored is hashed anew.
     let new = key::PageKey::new([9; 32]).to_bytes();
@@ -351,7 +351,7 @@ async fn a_damaged_key_costs_sharing_and_nothing_else() {
     let store = open(&memory);
     assert_eq!(store.load_index().await.unwrap().objects, 0);
     assert_eq!(store.rebuild_index().await.unwrap().objects, 2);
-    assert!(put(&store, "d", None, &noise(0..300)).await.stats.pages.shared > 250);
+    assert!(put(&store, "d", None, &noise(0..1000)).await.stats.pages.shared > 900);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::load::Names;
 use crate::Result;
 use crate::error::PageStoreError;
-use crate::recipe::Recipe;
+use crate::recipe::{Encoding, Recipe, Segment};
 use crate::store::{PageStore, RecipeId, data_key};
 
 /// An object of which less than one part in so many is used is worth repacking.
@@ -19,11 +19,11 @@ pub struct ObjectUse {
     /// Its size.
     pub bytes: u64,
     /// Bytes of it that committed recipes need. Of a block from which pages are shared, what the
-    /// recipe that shares most of it uses.
+    /// recipe that shares most of it uses; a chunk counts once, however many name it.
     pub used_bytes: u64,
     /// Recipes whose own segments are in it.
     pub owners: Vec<RecipeId>,
-    /// Recipes that share pages from it.
+    /// Recipes that share pages from it, or found chunks in it.
     pub sharers: Vec<RecipeId>,
 }
 
@@ -73,6 +73,11 @@ impl PageStore {
     }
 }
 
+/// Whether a segment is in an object that was written for its recipe. Chunks may be in others.
+pub(super) fn is_own(recipe: &Recipe, segment: &Segment) -> bool {
+    segment.object == 0 || recipe.objects.is_empty() || segment.encoding == Encoding::Pages as i32
+}
+
 fn count(id: &RecipeId, recipe: &Recipe, tallies: &mut BTreeMap<String, Tally>) {
     let once = |list: &mut Vec<RecipeId>| {
         if list.last() != Some(id) {
@@ -83,8 +88,13 @@ fn count(id: &RecipeId, recipe: &Recipe, tallies: &mut BTreeMap<String, Tally>) 
         for segment in extent.segments.iter().filter(|segment| segment.stored > 0) {
             let Some(name) = recipe.objects.get(segment.object as usize) else { continue };
             let tally = tallies.entry(name.clone()).or_default();
-            tally.own_bytes += u64::from(segment.stored);
-            once(&mut tally.owners);
+            if is_own(recipe, segment) {
+                tally.own_bytes += u64::from(segment.stored);
+                once(&mut tally.owners);
+            } else {
+                tally.shared.insert(segment.at, u64::from(segment.stored));
+                once(&mut tally.sharers);
+            }
         }
         for source in extent.sources.iter().filter(|source| source.pages > 0) {
             let Some(name) = recipe.objects.get(source.object as usize) else { continue };

@@ -45,7 +45,8 @@ impl PageStore {
         self.begin(domain, Some(Arc::new(earlier)), None, spaces).await
     }
 
-    async fn begin(
+    /// Begins a layer on an open base, looking for chunks in `earlier`.
+    pub(crate) async fn begin(
         &self,
         domain: &str,
         earlier: Option<Arc<Recipe>>,

@@ -50,7 +50,7 @@ pub(super) fn cut(
                 return Ok::<_, PageStoreError>(None);
             }
             let to = end.min(offset + BATCH);
-            source.ready(to).await.map_err(PageStoreError::Source)?;
+            source.ready(offset..to).await.map_err(PageStoreError::Source)?;
             let chunks = workers.offload(move || cut_batch(&*source, offset, to, end)).await?;
             let next = chunks.last().map_or(end, |last| last.offset + last.raw.len() as u64);
             Ok(Some((stream::iter(chunks.into_iter().map(Ok)), next)))

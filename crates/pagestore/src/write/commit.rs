@@ -35,6 +35,9 @@ impl LayerWriter {
             self.recipe.chain.clear();
             (self.recipe.generation, self.recipe.delta_bytes) = (0, 0);
         }
+        if let Some((_, generation)) = self.over.as_ref().and_then(|over| over.same.as_ref()) {
+            self.recipe.generation = *generation;
+        }
         let recipe = &mut self.recipe;
         name.clone_into(&mut recipe.name);
         recipe.bytes = bytes;
@@ -52,6 +55,9 @@ impl LayerWriter {
                 return Err(PageStoreError::Unsuited(what));
             }
             Some(over) => {
+                if let Some((old, _)) = over.same {
+                    self.store.compare_whole(&old, &over.id, &self.recipe).await?;
+                }
                 let put = self.store.swap_recipe(&over.id, over.seen, self.recipe).await?;
                 // What it names is named by the other one now.
                 self.store.objects.delete(&recipe_key(&self.id)?).await?;

@@ -1,5 +1,6 @@
 //! A layer under a second name: for a name that has come too late to a recipe that is condemned.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,7 +82,7 @@ struct Piece {
 
 #[async_trait]
 impl Source for Piece {
-    async fn ready(&self, _end: u64) -> std::io::Result<()> {
+    async fn ready(&self, _range: Range<u64>) -> std::io::Result<()> {
         Ok(())
     }
 

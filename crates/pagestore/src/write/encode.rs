@@ -77,7 +77,7 @@ pub(super) async fn encode_segment(
 ) -> Result<Done> {
     let search = plan.share.as_ref().map(|(_, sources)| sources.search(job.number));
     let end = job.offset + u64::from(job.bytes);
-    source.ready(end).await.map_err(PageStoreError::Source)?;
+    source.ready(job.offset..end).await.map_err(PageStoreError::Source)?;
     let read = move || {
         let mut raw = Buffer::take(job.bytes as usize);
         source.read_at(job.offset, &mut raw).map_err(PageStoreError::Source)?;

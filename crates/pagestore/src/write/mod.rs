@@ -148,6 +148,8 @@ struct Over {
     id: RecipeId,
     seen: Version,
     name: String,
+    /// Where it is read again and compared, and which checkpoint since the keyframe it stays.
+    same: Option<(LayerReader, u32)>,
 }
 
 #[derive(Debug)]
@@ -292,8 +294,26 @@ impl LayerWriter {
         if self.recipe.chain.contains(&id.0) {
             return Err(PageStoreError::Unsuited("a layer cannot stand on itself".to_owned()));
         }
-        self.over = Some(Over { id: id.clone(), seen, name: recipe.name });
+        self.over = Some(Over { id: id.clone(), seen, name: recipe.name, same: None });
         Ok(self)
+    }
+
+    /// The same for a layer that is made of that recipe itself, as it was seen: before it takes the
+    /// place, both are read and compared.
+    pub(crate) fn instead(&mut self, id: &RecipeId, seen: Version, of: (&Recipe, LayerReader)) {
+        let (recipe, reader) = of;
+        let same = Some((reader, recipe.generation));
+        self.over = Some(Over { id: id.clone(), seen, name: recipe.name.clone(), same });
+    }
+
+    /// Lets it name none of these objects.
+    pub(crate) fn refuse(&mut self, objects: &[String]) {
+        self.naming.refuse(objects);
+    }
+
+    /// Bytes of its data object so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
     }
 
     /// What it did so far.

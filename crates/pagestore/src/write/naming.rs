@@ -47,6 +47,11 @@ pub(super) struct Naming {
 }
 
 impl Naming {
+    /// Refuses objects from now on.
+    pub(super) fn refuse(&mut self, objects: &[String]) {
+        self.answers.extend(objects.iter().map(|object| (object.clone(), None)));
+    }
+
     /// And where to send what is asked.
     pub(super) fn new() -> (mpsc::UnboundedSender<Ask>, Self) {
         let (sender, asks) = mpsc::unbounded_channel();

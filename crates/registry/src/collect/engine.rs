@@ -23,6 +23,9 @@ pub(crate) struct CollectSettings {
     /// Since when nobody but this process writes to the store, by the store's clock: whatever was
     /// begun before that has no writer any more.
     pub(crate) alone_since: Option<u64>,
+    /// Bytes that are to be freed for each hundred that are written, for a layer to be worth storing
+    /// anew.
+    pub(crate) rebase_gain: u64,
 }
 
 impl CollectSettings {
@@ -72,8 +75,11 @@ impl Collector {
         let (records, gone, now): (_, HashSet<_>, _) = (sweep.stats, sweep.gone, sweep.now);
         let records_micros = micros(begun.elapsed());
         let mut roots = RecordRoots::new(&self.catalog, watch, &gone, settings, now);
-        let options =
-            CollectOptions { dry_run: settings.dry_run, grace_seconds: settings.grace_seconds };
+        let options = CollectOptions {
+            dry_run: settings.dry_run,
+            grace_seconds: settings.grace_seconds,
+            rebase_gain: settings.rebase_gain,
+        };
         let pages = self.pages.collect(&mut roots, options, watch);
         let pages = pages.instrument(tracing::info_span!("objects")).await.map_err(store_error)?;
         Ok(Outcome { records, pages, records_micros })

@@ -7,19 +7,26 @@ mod engine;
 mod explain;
 mod records;
 mod roots;
+mod upkeep;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use pagevault_api::gc::{GcBuried, GcCounts, GcKept, GcResult, GcRun, GcTrigger};
-use pagevault_pagestore::Watch;
+use pagevault_pagestore::{Rebase, Watch};
 use tracing::Instrument as _;
 
-use crate::{Registry, Result};
+use crate::ingest::micros;
+use crate::{Registry, Result, store_error};
 pub(crate) use engine::{CollectSettings, Collector, Outcome, RecordStats};
 pub(crate) use roots::{recipe, recipes};
+pub(crate) use upkeep::Vain;
 
 /// Seconds after which a writer of which nothing has been heard is taken for dead.
 const GRACE_SECONDS: u64 = 3600;
+
+/// Bytes that are to be freed for each hundred that are written, for a layer to be worth storing anew.
+const REBASE_GAIN: u64 = 125;
 
 impl Registry {
     /// Starts a collection, which goes on by itself.
@@ -28,7 +35,7 @@ impl Registry {
         let registry = Arc::clone(self);
         let id = run.id;
         let collecting = async move {
-            let outcome = registry.collect(dry_run, &watch).await;
+            let outcome = registry.collect(id, dry_run, &watch).await;
             registry.quotas.books.changed();
             if let Ok(result) = &outcome {
                 log(dry_run, result);
@@ -62,11 +69,42 @@ impl Registry {
         self.runs.cancel();
     }
 
-    async fn collect(&self, dry_run: bool, watch: &Watch) -> Result<GcResult> {
+    async fn collect(&self, id: u64, dry_run: bool, watch: &Arc<Watch>) -> Result<GcResult> {
         let collector = Collector { pages: self.pages.clone(), catalog: Arc::clone(&self.catalog) };
         let alone_since = Some(self.opened_at);
-        let settings = CollectSettings { dry_run, grace_seconds: GRACE_SECONDS, alone_since };
-        Ok(result(collector.run(settings, watch).await?))
+        let settings = CollectSettings {
+            dry_run,
+            grace_seconds: GRACE_SECONDS,
+            alone_since,
+            rebase_gain: REBASE_GAIN,
+        };
+        let outcome = collector.run(settings, watch).await?;
+        let rebases = outcome.pages.rebases.clone();
+        let mut result = result(outcome);
+        self.runs.note(id, result.clone());
+        self.upkeep(&collector, &rebases, dry_run, watch, &mut result).await;
+        self.runs.note(id, result.clone());
+        watch.check().map_err(store_error)?;
+        Ok(result)
+    }
+
+    /// Writes anew what is worth it; a dry run says what that would come to.
+    async fn upkeep(
+        &self,
+        collector: &Collector,
+        rebases: &[Rebase],
+        dry_run: bool,
+        watch: &Arc<Watch>,
+        result: &mut GcResult,
+    ) {
+        if dry_run {
+            result.rebased = upkeep::expected(rebases);
+            return;
+        }
+        let begun = Instant::now();
+        let done = collector.upkeep(rebases, &self.vain, watch, true).await;
+        (result.rebased, result.repacked) = (done.rebased, done.repacked);
+        result.upkeep_micros = micros(begun.elapsed());
     }
 }
 
@@ -104,6 +142,7 @@ fn result(outcome: Outcome) -> GcResult {
         records_micros,
         mark_micros: pages.mark_micros,
         sweep_micros: pages.sweep_micros,
+        ..GcResult::default()
     }
 }
 
@@ -114,6 +153,9 @@ fn log(dry_run: bool, result: &GcResult) {
         gc.recipes = result.freed.recipes,
         gc.data_objects = result.freed.data_objects,
         gc.blobs = result.freed.blobs,
+        gc.rebased = result.rebased.number,
+        gc.repacked = result.repacked.number,
+        gc.rewritten_bytes = result.rebased.written_bytes + result.repacked.written_bytes,
         "collected what nothing needs"
     );
 }

@@ -69,7 +69,7 @@ fn pages(seed: u8) -> Vec<u8> {
 }
 
 async fn collect(store: &PageStore, named: &Named) -> CollectStats {
-    let options = CollectOptions { dry_run: false, grace_seconds: 0 };
+    let options = CollectOptions { dry_run: false, grace_seconds: 0, ..CollectOptions::default() };
     store.collect(&mut named.clone(), options, &Watch::default()).await.unwrap()
 }
 
@@ -97,7 +97,7 @@ async fn what_nothing_names_goes_and_what_is_needed_stays() {
     drop(other);
     named.take(&keyframe);
     drop(keyframe);
-    let options = CollectOptions { dry_run: true, grace_seconds: 0 };
+    let options = CollectOptions { dry_run: true, grace_seconds: 0, ..CollectOptions::default() };
     let watch = Watch::default();
     let dry = store.collect(&mut named.clone(), options, &watch).await.unwrap();
     assert_eq!(left(&memory).await, before);
@@ -130,7 +130,7 @@ async fn writers_that_are_gone_lose_what_they_wrote_and_living_ones_do_not() {
     let committed = living.commit("n", (24 * PAGE) as u64).await.unwrap();
     // Another process, with a store of its own to it: only age tells the living from the dead.
     let there = store(&memory, false);
-    let options = CollectOptions { dry_run: false, grace_seconds: 60 };
+    let options = CollectOptions { grace_seconds: 60, ..CollectOptions::default() };
     let mut roots = named.clone();
     let stats = there.collect(&mut roots, options, &Watch::default()).await.unwrap();
     assert_eq!(stats.freed_recipes.number, 0);

@@ -195,6 +195,36 @@ async fn a_layer_names_an_object_before_it_relies_on_it() {
     assert!(pending[0].contains(&object));
 }
 
+#[tokio::test]
+async fn chunks_that_are_all_that_is_used_of_an_object_are_moved_once() {
+    let memory = MemoryStore::default();
+    let store = open(&memory);
+    let layer = Layer::new(noise(1, 400_000), noise(2, 300_000));
+    let large = Layer::new([noise(7, 4 << 20), noise(1, 400_000)].concat(), noise(2, 300_000));
+    let first = large.put(&store, None).await;
+    let object = data_objects(&memory).await.remove(0);
+    let mut others = Vec::new();
+    for _ in 0..3 {
+        let writer = store.keyframe_writer("d", &first.id, vec![layer.space()]).await.unwrap();
+        others.push(layer.write(writer).await.unwrap());
+    }
+    assert!(others.iter().all(|other| other.stats.members.found > 400_000));
+    assert_eq!(store.repack(&Watch::default()).await.unwrap(), Repacked::default());
+    memory.delete(&recipe_key(&first.id).unwrap()).await.unwrap();
+    let uses = store.object_uses().await.unwrap();
+    let dead = uses.iter().find(|u| object.as_str().ends_with(&u.object)).unwrap();
+    assert!(dead.mostly_dead() && dead.owners.is_empty() && dead.sharers.len() == 3, "{dead:?}");
+    let used = dead.used_bytes;
+    let repacked = store.repack(&Watch::default()).await.unwrap();
+    assert_eq!((repacked.objects, repacked.recipes), (1, 3));
+    assert_eq!(repacked.stored_bytes, used + 16);
+    memory.delete(&object).await.unwrap();
+    for other in &others {
+        layer.check(&store, &other.id).await;
+    }
+    assert_eq!(store.repack(&Watch::default()).await.unwrap(), Repacked::default());
+}
+
 /// A gzip member, or a compressed image of CRIU's: nothing here unpacks it.
 #[tokio::test]
 async fn what_does_not_shrink_is_stored_as_it_is() {

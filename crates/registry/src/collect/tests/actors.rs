@@ -12,13 +12,13 @@ use pagevault_api::stats::IngestStats;
 use pagevault_builder::Image;
 use pagevault_catalog::{BlobLocation, BlobRecord, CheckpointRecord, NewManifest};
 use pagevault_pagestore::{
-    AddressRun, Committed, LayerWriter, PAGE, PageStoreError, Part, PartKind, RecipeId, Source,
-    Space, Watch,
+    AddressRun, Committed, LayerWriter, PAGE, PageStoreError, Part, PartKind, Rebase, RecipeId,
+    Source, Space, Watch,
 };
 
 use super::schedule::Draw;
-use super::world::{World, config_digest, content, layer_digest, manifest_digest};
-use crate::collect::CollectSettings;
+use super::world::{LARGE, World, config_digest, content, layer_digest, manifest_digest};
+use crate::collect::{CollectSettings, Collector, Vain};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::publish::{Blobs, Publisher};
 use crate::{Result, catalog_error, store_error};
@@ -34,7 +34,8 @@ pub(super) async fn push_native(world: &World, repository: &str, number: u64) ->
     let (begun, publisher) = (world.tick(), world.publisher());
     for _ in 0..TRIES {
         match native(&publisher, repository, number).await {
-            Ok(()) => {
+            Ok(shared) => {
+                world.shared.set(world.shared.get() + shared);
                 world.log(repository, number, begun, true);
                 return Ok(());
             }
@@ -46,17 +47,27 @@ pub(super) async fn push_native(world: &World, repository: &str, number: u64) ->
     Ok(())
 }
 
-async fn native(publisher: &Publisher, repository: &str, number: u64) -> Result<()> {
+/// Large layers are of two lineages, which share pages; small ones of a third.
+fn lineage(number: u64) -> String {
+    let name = if number < LARGE { 2 } else { number % 2 };
+    format!("lineage {name}")
+}
+
+/// Says how many pages are shared with others.
+async fn native(publisher: &Publisher, repository: &str, number: u64) -> Result<u64> {
     let (image, layer) = (image(number), layer_digest(number));
     let found = publisher.catalog.find_manifest(repository, &image.manifest_digest).await;
     if let Some(record) = found.map_err(catalog_error)?.and_then(|found| found.checkpoint) {
-        return publisher.checkpoint(repository, &image, &layer, record).await;
+        publisher.checkpoint(repository, &image, &layer, record).await?;
+        return Ok(0);
     }
-    let base = publisher.catalog.newest_of_lineage("lineage").await.map_err(catalog_error)?;
+    let base =
+        publisher.catalog.newest_of_lineage(&lineage(number)).await.map_err(catalog_error)?;
     let base = base.map(|base| RecipeId(base.recipe));
     let committed = store(publisher, number, base.as_ref()).await?;
     let record = checkpoint(repository, number, &committed.id);
-    publisher.checkpoint(repository, &image, &layer, record).await
+    publisher.checkpoint(repository, &image, &layer, record).await?;
+    Ok(committed.stats.pages.shared)
 }
 
 /// Stores a layer against a base, if that can still be read.
@@ -148,7 +159,8 @@ pub(super) async fn store_anew(world: &World, repository: &str, number: u64) -> 
     let Some(manifest) = found.map_err(catalog_error)? else { return Ok(()) };
     let layer = layer_digest(number).to_string();
     let Some(BlobLocation::Recipe(id)) = manifest.blobs.get(&layer) else { return Ok(()) };
-    let base = publisher.catalog.newest_of_lineage("lineage").await.map_err(catalog_error)?;
+    let base =
+        publisher.catalog.newest_of_lineage(&lineage(number)).await.map_err(catalog_error)?;
     let base = base.map(|base| RecipeId(base.recipe)).filter(|base| base.0 != *id);
     let anew = async {
         let (writer, bytes) = write(&publisher, number, base.as_ref()).await?;
@@ -218,16 +230,32 @@ pub(super) async fn collect(world: &World, mut draw: Draw, times: u64, alone: bo
             dry_run: draw.one_in(8),
             grace_seconds: if alone { 3600 } else { [0, 0, 60, 3600][draw.below(4) as usize] },
             alone_since: None,
+            // Whatever is buried is worth it.
+            rebase_gain: 0,
         };
-        let watch = Watch::default();
+        let watch = Arc::new(Watch::default());
         if draw.one_in(16) {
             watch.cancel();
         }
         match collector.run(settings, &watch).await {
+            Ok(outcome) if !settings.dry_run => {
+                upkeep(world, &collector, &outcome.pages.rebases, &watch).await;
+            }
             Ok(_) => {}
             Err(error) => assert!(error.to_string().contains("ended early"), "{error}"),
         }
     }
+}
+
+/// Writes anew what a collection found worth it.
+pub(super) async fn upkeep(
+    world: &World,
+    collector: &Collector,
+    rebases: &[Rebase],
+    watch: &Arc<Watch>,
+) {
+    let done = collector.upkeep(rebases, &Vain::default(), watch, false).await;
+    world.rewritten.set(world.rewritten.get() + done.rebased.number + done.repacked.number);
 }
 
 /// What a client that is told so tries again.
@@ -280,5 +308,5 @@ fn checkpoint(repository: &str, number: u64, recipe: &RecipeId) -> CheckpointRec
         processes: serde_json::Value::Null,
         warnings: Vec::new(),
     };
-    CheckpointRecord { detail, recipe: recipe.0.clone(), lineage: "lineage".into() }
+    CheckpointRecord { detail, recipe: recipe.0.clone(), lineage: lineage(number) }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pagevault_objects::{FaultStore, LastWrite, MemoryStore};
 use pagevault_pagestore::Watch;
 
-use super::actors::{delete, push_native, push_oci};
+use super::actors::{delete, push_native, push_oci, upkeep};
 use super::rest::{all_goes, keys, only_what_is_needed_stays};
 use super::schedule::now;
 use super::world::{Plain, World, manifest_digest};
@@ -54,9 +54,16 @@ async fn run(world: &World, operation: Operation) -> Result<()> {
         Operation::Mount => push_oci(world, "a/b", Some("c"), 3).await,
         Operation::Delete => delete(world, "a", 1).await,
         Operation::Collect => {
-            let settings =
-                CollectSettings { dry_run: false, grace_seconds: 3600, alone_since: None };
-            world.collector().run(settings, &Watch::default()).await.map(drop)
+            let settings = CollectSettings {
+                dry_run: false,
+                grace_seconds: 3600,
+                alone_since: None,
+                rebase_gain: 0,
+            };
+            let (collector, watch) = (world.collector(), Arc::new(Watch::default()));
+            let outcome = collector.run(settings, &watch).await?;
+            upkeep(world, &collector, &outcome.pages.rebases, &watch).await;
+            Ok(())
         }
     }
 }

@@ -7,7 +7,7 @@ use pagevault_objects::{FaultStore, LastWrite, MemoryStore};
 use pagevault_pagestore::Watch;
 use proptest::prelude::*;
 
-use super::actors::{LAYERS, delete, push_native, push_oci};
+use super::actors::{LAYERS, delete, push_native, push_oci, upkeep};
 use super::rest::{all_goes, keys, only_what_is_needed_stays};
 use super::schedule::now;
 use super::world::{Plain, World, manifest_digest};
@@ -52,8 +52,14 @@ async fn run(world: &World, step: &Step) -> Result<()> {
         }
         Step::Delete(repository, number) => delete(world, REPOSITORIES[repository], number).await,
         Step::Collect { dry_run } => {
-            let settings = CollectSettings { dry_run, grace_seconds: 3600, alone_since: None };
-            world.collector().run(settings, &Watch::default()).await.map(drop)
+            let settings =
+                CollectSettings { dry_run, grace_seconds: 3600, alone_since: None, rebase_gain: 0 };
+            let (collector, watch) = (world.collector(), Arc::new(Watch::default()));
+            let outcome = collector.run(settings, &watch).await?;
+            if !dry_run {
+                upkeep(world, &collector, &outcome.pages.rebases, &watch).await;
+            }
+            Ok(())
         }
         Step::Crash(..) | Step::Pass(_) => Ok(()),
     }

@@ -35,6 +35,10 @@ pub(super) struct World {
     pub(super) gave_up: Cell<u64>,
     /// Layers that were stored anew in their places.
     pub(super) anew: Cell<u64>,
+    /// Pages that native pushes shared with others.
+    pub(super) shared: Cell<u64>,
+    /// Layers and objects that collectors wrote anew.
+    pub(super) rewritten: Cell<u64>,
     exclusive: Option<PageStore>,
     pub(super) plain: Plain,
 }
@@ -55,6 +59,8 @@ impl World {
             again: Cell::new(0),
             gave_up: Cell::new(0),
             anew: Cell::new(0),
+            shared: Cell::new(0),
+            rewritten: Cell::new(0),
             exclusive,
         }
     }
@@ -126,7 +132,8 @@ pub(super) fn collect_all(memory: &MemoryStore) {
     let store: Arc<dyn ObjectStore> = Arc::new(memory.clone());
     let catalog = Arc::new(now(Catalog::open_in_memory(Arc::clone(&store))).unwrap());
     let collector = Collector { pages: pages(store, true), catalog };
-    let settings = CollectSettings { dry_run: false, grace_seconds: 3600, alone_since: None };
+    let settings =
+        CollectSettings { dry_run: false, grace_seconds: 3600, alone_since: None, rebase_gain: 0 };
     now(collector.run(settings, &Watch::default())).unwrap();
 }
 
