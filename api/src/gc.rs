@@ -1,12 +1,13 @@
 //! Collection of what nothing needs any more: `/api/v1/gc`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::run::Run;
 pub use crate::run::{RunProgress as GcProgress, RunState as GcState, RunTrigger as GcTrigger};
 
 /// Body of `POST /api/v1/gc`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StartGc {
     /// Only say what would go.
@@ -17,7 +18,7 @@ pub struct StartGc {
 pub type GcRun = Run<GcResult>;
 
 /// What a collection did; after a dry run, what it would have done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GcResult {
     /// Bytes that were freed.
@@ -55,7 +56,7 @@ pub struct GcRewritten {
 }
 
 /// Numbers of things of each kind.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GcCounts {
     /// Manifests; where they are freed, those whose push had died before anybody saw them.
@@ -71,7 +72,7 @@ pub struct GcCounts {
 }
 
 /// What stays though no record names it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GcKept {
     /// Layers that pushes are at work on, or may be.
@@ -87,7 +88,7 @@ pub struct GcKept {
 }
 
 /// A layer that is kept only because later ones stand on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GcBuried {
     /// Its recipe.
@@ -99,7 +100,7 @@ pub struct GcBuried {
 }
 
 /// Answer of `GET /api/v1/gc/explain`: why something is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GcExplanation {
     /// What was asked about: a digest, or the name of a recipe or a data object.
@@ -111,7 +112,7 @@ pub struct GcExplanation {
 }
 
 /// Something that is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct GcItem {
     /// What it is.
@@ -128,7 +129,7 @@ pub struct GcItem {
 }
 
 /// What something that is stored is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum GcItemKind {
     /// A manifest of a repository.

@@ -5,6 +5,9 @@
 
 pub mod annotations;
 pub mod checkpoint;
+pub mod contents;
+pub mod diff;
+pub mod event;
 pub mod gc;
 pub mod headers;
 pub mod media_types;
@@ -12,11 +15,13 @@ pub mod oci_error;
 pub mod page;
 pub mod problem;
 pub mod reference;
+pub mod restore;
 pub mod retention;
 pub mod run;
 pub mod size;
 pub mod stats;
 pub mod upload;
 pub mod verify;
+pub mod workload;
 
 pub use oci_spec::image::Digest;

@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use oci_spec::image::Digest;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// Longest repository name, in bytes: what fits a path and a URL everywhere.
 pub const NAME_MAX: usize = 255;
@@ -123,6 +126,18 @@ impl fmt::Display for Reference {
         }
     }
 }
+
+impl PartialSchema for Reference {
+    fn schema() -> RefOr<Schema> {
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("`REPOSITORY`, `REPOSITORY:TAG` or `REPOSITORY@DIGEST`."))
+            .examples(["shop/cart-0/redis:20261123T092033Z"]);
+        text.into()
+    }
+}
+
+impl ToSchema for Reference {}
 
 impl TryFrom<String> for Reference {
     type Error = InvalidReference;

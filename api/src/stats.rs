@@ -1,9 +1,10 @@
 //! What storing costs, as numbers.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// What one ingest did. Sizes are bytes, pages are 4 KiB, times are microseconds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct IngestStats {
     /// Memory pages, by what was done with them.
@@ -23,7 +24,7 @@ pub struct IngestStats {
 }
 
 /// Memory pages of a checkpoint, by what was done with them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PageStats {
     /// All of nothing but zero bytes: not stored.
@@ -46,7 +47,7 @@ impl PageStats {
 }
 
 /// Bytes of large members that are no pages, by what was done with them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MemberStats {
     /// Chunks of nothing but zeros: not stored.
@@ -58,7 +59,7 @@ pub struct MemberStats {
 }
 
 /// Time by stage of an ingest, in microseconds; stages overlap.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StageMicros {
     /// From the first to the last byte received.
@@ -72,7 +73,7 @@ pub struct StageMicros {
 }
 
 /// Answer of `GET /api/v1/stats`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StoreStats {
     /// Sum of the sizes of all checkpoints.
@@ -85,4 +86,21 @@ pub struct StoreStats {
     pub repositories: u64,
     /// Version of the server.
     pub version: String,
+}
+
+/// A namespace, with its sums. Listed by `GET /api/v1/stats/namespaces`, sorted by name; those of
+/// workloads are in `GET /api/v1/workloads`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamespaceStats {
+    /// Kubernetes namespace; `podman` for podman's containers.
+    pub namespace: String,
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Workloads, counted by container.
+    pub workloads: u64,
+    /// Bytes of all tars.
+    pub logical_bytes: u64,
+    /// Bytes that their pushes added.
+    pub stored_bytes: u64,
 }

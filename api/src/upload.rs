@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::checkpoint::Pushed;
 use crate::reference::Reference;
@@ -34,7 +35,7 @@ impl fmt::Display for InvalidOptions {
 impl std::error::Error for InvalidOptions {}
 
 /// What a push may say about the checkpoint beside its bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct PushOptions {
     /// Where to put it; default `<namespace>/<pod>/<container>:<time>`.
@@ -77,7 +78,7 @@ impl PushOptions {
 }
 
 /// Body of `POST /api/v1/uploads`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct NewUpload {
     /// What is pushed.
@@ -95,7 +96,7 @@ pub struct NewUpload {
 ///
 /// It may choose what the pages are compared with, never who the checkpoint is: a wrong hint costs
 /// space, nothing else.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Hint {
     /// Members of the archive that tell the identity and the page maps, by path, base64.
@@ -110,7 +111,7 @@ impl Hint {
 }
 
 /// State of an upload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Upload {
     /// Its identifier; whoever knows it may append.
@@ -123,7 +124,7 @@ pub struct Upload {
 }
 
 /// Body of `POST /api/v1/uploads/{id}/commit`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct CommitUpload {
     /// Bytes that were sent in all; another number is refused.

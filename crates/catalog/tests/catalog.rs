@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter, Origin};
 use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::restore::RestoreNeeds;
 use pagevault_api::stats::IngestStats;
 use pagevault_catalog::*;
 use pagevault_objects::{Key, MemoryStore, ObjectStore, Precondition};
@@ -57,12 +58,23 @@ fn checkpoint(n: u64, namespace: &str, seconds: i64) -> CheckpointRecord {
         logical_bytes: 10,
         stored_bytes: 1,
         base: None,
+        pages: None,
+        origin: Origin::Push,
         pinned: false,
         labels: BTreeMap::from([("n\"o".to_owned(), n.to_string())]),
     };
     let detail = CheckpointDetail {
         summary,
+        tags: Vec::new(),
+        pin: None,
+        container_id: String::new(),
+        criu: None,
+        kernel: None,
+        process_count: 0,
+        thread_count: 0,
+        memory_bytes: 0,
         stats: IngestStats::default(),
+        restore: RestoreNeeds::default(),
         members: vec![],
         processes: serde_json::Value::Null,
         warnings: vec![],

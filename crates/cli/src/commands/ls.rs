@@ -22,6 +22,7 @@ pub(crate) async fn run(args: LsArgs) -> anyhow::Result<()> {
         workload: args.workload,
         repository: args.repository,
         labels: args.labels.into_iter().collect(),
+        ..CheckpointFilter::default()
     };
     let page = collect(&client, &filter, args.limit).await?;
     if args.json {

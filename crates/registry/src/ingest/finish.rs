@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{ArchiveMember, Checkpoint, CheckpointDetail, Pushed};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, Origin, Pushed};
+use pagevault_api::contents::ArchiveMember;
 use pagevault_api::reference::{Reference, Selector, check_repository};
+use pagevault_api::restore::RestoreNeeds;
 use pagevault_api::stats::{IngestStats, MemberStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
@@ -160,6 +162,8 @@ impl Finish {
             logical_bytes: checkpoint.total_bytes,
             stored_bytes: stats.stored_bytes,
             base: base.clone(),
+            pages: Some(stats.pages),
+            origin: Origin::Push,
             pinned: false,
             labels: options.labels.clone(),
         };
@@ -170,7 +174,16 @@ impl Finish {
             .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()))?;
         let detail = CheckpointDetail {
             summary: summary.clone(),
+            tags: Vec::new(),
+            pin: None,
+            container_id: identity.container_id.clone(),
+            criu: None,
+            kernel: None,
+            process_count: report.processes.len() as u64,
+            thread_count: report.processes.iter().map(|p| p.threads.len() as u64).sum(),
+            memory_bytes: checkpoint.pages_bytes,
             stats: stats.clone(),
+            restore: RestoreNeeds::default(),
             members: members.map(member).collect(),
             processes,
             warnings,

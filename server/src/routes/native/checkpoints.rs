@@ -66,6 +66,7 @@ async fn list_page(app: &Shared, uri: &Uri) -> Handled {
         workload: only("workload")?,
         repository: only("repository")?,
         labels: labels(&query)?,
+        ..CheckpointFilter::default()
     };
     let limit = limit(query.only("limit")?)?;
     let page = app.registry.checkpoints(filter, query.only("cursor")?, limit).await?;

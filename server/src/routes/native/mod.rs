@@ -1,4 +1,29 @@
 //! `/api/v1`: what Pagevault's own clients use.
+//!
+//! | route | answer |
+//! |---|---|
+//! | `GET /checkpoints?namespace=&pod=&container=&workload=&node=&image=&repository=&label=k=v&pinned=&since=&until=&sort=time,size,stored&order=desc,asc&limit=&cursor=` | `Page<Checkpoint>` |
+//! | `POST /checkpoints` | [`Pushed`] |
+//! | `GET, DELETE /checkpoints/{reference}` | `CheckpointDetail`; 204, or 409 while it is pinned |
+//! | `PUT, DELETE /checkpoints/{reference}/pin` | `PinRequest` → `Checkpoint` |
+//! | `PATCH /checkpoints/{reference}/labels` | `LabelChanges` → `Checkpoint` |
+//! | `GET /checkpoints/{reference}/processes` | `ProcessList` |
+//! | `GET /checkpoints/{reference}/memory-areas?pid=&against=REF` | `MemoryMap` |
+//! | `GET /checkpoints/{reference}/memory?pid=&start=&length=` | raw bytes, at most 1 MiB |
+//! | `GET /checkpoints/{reference}/files?pid=` | `OpenFiles` |
+//! | `GET /checkpoints/{reference}/environment` | `Environment` |
+//! | `GET /checkpoints/{reference}/rootfs` | `RootfsChanges` |
+//! | `GET /checkpoints/{reference}/restore?registry=HOST:PORT` | `RestoreManifests` |
+//! | `GET /diff?from=REF&to=REF` | `Diff` |
+//! | `GET /workloads?namespace=&name=&limit=&cursor=` | `Page<Workload>` |
+//! | `GET /stats`, `GET /stats/namespaces` | `StoreStats`, `Page<NamespaceStats>` |
+//! | `GET /events` | server-sent events, each an `Event` |
+//! | `POST /uploads` … | resumable pushes, see [`pagevault_api::upload`] |
+//! | `GET, POST /gc`, `GET /gc/explain?digest=` | `Page<GcRun>`, `GcRun`, `GcExplanation` |
+//! | `GET, POST /verify` | `VerifyRun` |
+//! | `GET /openapi.json` | all of this, for programs |
+//!
+//! `{reference}` is one segment: its slashes are `%2F`.
 
 mod checkpoints;
 mod gc;

@@ -1,7 +1,7 @@
 //! A checkpoint file, as `inspect` shows it.
 
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::ArchiveMember;
+use pagevault_api::contents::ArchiveMember;
 use pagevault_api::reference::Reference;
 use pagevault_archive::{Identity, MemberKind};
 use pagevault_builder::{default_repository, time_tag};

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, Origin};
 use pagevault_api::media_types::OCI_MANIFEST;
 use pagevault_api::reference::Reference;
+use pagevault_api::restore::RestoreNeeds;
 use pagevault_api::stats::IngestStats;
 use pagevault_builder::Image;
 use pagevault_catalog::{BlobLocation, BlobRecord, CheckpointRecord, NewManifest};
@@ -298,12 +299,23 @@ fn checkpoint(repository: &str, number: u64, recipe: &RecipeId) -> CheckpointRec
         logical_bytes: content(number).len() as u64,
         stored_bytes: 1,
         base: None,
+        pages: None,
+        origin: Origin::Push,
         pinned: false,
         labels: BTreeMap::new(),
     };
     let detail = CheckpointDetail {
         summary,
+        tags: Vec::new(),
+        pin: None,
+        container_id: String::new(),
+        criu: None,
+        kernel: None,
+        process_count: 0,
+        thread_count: 0,
+        memory_bytes: 0,
         stats: IngestStats::default(),
+        restore: RestoreNeeds::default(),
         members: Vec::new(),
         processes: serde_json::Value::Null,
         warnings: Vec::new(),
