@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::changes::Changes;
 use crate::collect::{INVENTORY, is_pages};
 use crate::error::ArchiveError;
 use crate::identity::{Identity, Sources};
@@ -31,6 +32,8 @@ pub struct Checkpoint {
     pub bind_mounts: Vec<BindMount>,
     /// `deleted.files` of CRI-O and podman: paths of the image that the container deleted.
     pub deleted_files: Vec<String>,
+    /// What `rootfs-diff.tar` changes.
+    pub rootfs: Changes,
     /// Bytes of the whole uncompressed tar.
     pub total_bytes: u64,
     /// Bytes of all `checkpoint/pages-*.img` together.
@@ -65,6 +68,7 @@ impl Checkpoint {
             identity,
             pages_bytes: pages_bytes(&members),
             deleted_files: deleted.unwrap_or_default(),
+            rootfs: Changes::default(),
             members,
             kept,
             config,

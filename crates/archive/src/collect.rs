@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::changes::Changes;
 use crate::checkpoint::Checkpoint;
 use crate::error::{ArchiveError, shown};
 use crate::limits::Limits;
@@ -34,6 +35,7 @@ pub struct Collector {
     metadata_bytes: u64,
     image_bytes: u64,
     rootfs_links: HashSet<Vec<u8>>,
+    rootfs: Changes,
 }
 
 impl Collector {
@@ -41,8 +43,8 @@ impl Collector {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let (members, kept) = (Vec::new(), BTreeMap::new());
-        let rootfs_links = HashSet::new();
-        Self { limits, members, kept, metadata_bytes: 0, image_bytes: 0, rootfs_links }
+        let (rootfs_links, rootfs) = (HashSet::new(), Changes::default());
+        Self { limits, members, kept, metadata_bytes: 0, image_bytes: 0, rootfs_links, rootfs }
     }
 
     /// Takes note of the next member. True if its bytes are wanted: read them and give them to [`Collector::keep`].
@@ -78,7 +80,7 @@ impl Collector {
     }
 
     fn image_max(&self, path: &str) -> Option<u64> {
-        if path == "stats-dump" {
+        if matches!(path, "stats-dump" | "dump.log") {
             return Some(self.limits.max_image_bytes);
         }
         let image = path.strip_prefix("checkpoint/")?;
@@ -102,12 +104,14 @@ impl Collector {
     pub(crate) fn observe_inner(&mut self, path: &str, inner: InnerSummary) {
         if path == "rootfs-diff.tar" {
             self.rootfs_links = inner.links;
+            self.rootfs = inner.changes;
         }
     }
 
     /// Parses and checks what was kept. `total_bytes` is the length of the whole tar.
     pub fn finish(self, total_bytes: u64) -> Result<Checkpoint, ArchiveError> {
-        let checkpoint = Checkpoint::new(self.members, self.kept, total_bytes)?;
+        let mut checkpoint = Checkpoint::new(self.members, self.kept, total_bytes)?;
+        checkpoint.rootfs = self.rootfs;
         validate::check_deleted_files(&checkpoint.deleted_files, &self.rootfs_links)?;
         Ok(checkpoint)
     }

@@ -6,6 +6,7 @@
 
 mod annotations;
 mod bomb;
+mod changes;
 mod checkpoint;
 mod collect;
 pub mod decode;
@@ -30,6 +31,7 @@ mod syntax;
 mod tree;
 mod validate;
 
+pub use changes::{ChangedFile, Changes};
 pub use checkpoint::{Checkpoint, IMAGES};
 pub use collect::Collector;
 pub use decode::Outer;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::io::Read;
 
 use crate::bomb::{RATIO, Ratio};
+use crate::changes::Changes;
 use crate::decode;
 use crate::entries::Entries;
 use crate::entry::Entry;
@@ -13,8 +14,8 @@ use crate::limits::Limits;
 use crate::source::{Source, Streamed, read_full};
 use crate::tree::{Tree, relative};
 
-const WHITEOUT: &[u8] = b".wh.";
-const OPAQUE: &[u8] = b".wh..wh.";
+pub(crate) const WHITEOUT: &[u8] = b".wh.";
+pub(crate) const OPAQUE: &[u8] = b".wh..wh.";
 /// Major and minor number of overlayfs's own whiteouts.
 const WHITEOUT_DEVICE: (u64, u64) = (0, 0);
 /// Every container's `/dev` is a tmpfs with these in it: null, zero, full, random, urandom, tty, ptmx.
@@ -29,6 +30,8 @@ pub struct InnerSummary {
     pub bytes: u64,
     /// Paths of its symbolic links: a later step of a restore must not be led through one.
     pub links: HashSet<Vec<u8>>,
+    /// What it changes, in its order.
+    pub changes: Changes,
 }
 
 /// Whether a member is a tar that a restore unpacks: `rootfs-diff.tar`, podman's `/dev/shm` and volumes, and CRIU's
@@ -84,6 +87,7 @@ fn check<R: Read + Send>(
 
 fn walk<S: Source>(mut entries: Entries<S>, rules: Rules) -> Result<InnerSummary, ArchiveError> {
     let mut tree = Tree::default();
+    let mut changes = Changes::default();
     while let Some(entry) = entries.next_entry()? {
         let path = relative(&entry.path, entries.limits())?;
         check_type(&entry, rules)?;
@@ -91,8 +95,10 @@ fn walk<S: Source>(mut entries: Entries<S>, rules: Rules) -> Result<InnerSummary
             check_whiteout(&path, &entry)?;
         }
         tree.add(&entry, &path, entries.limits())?;
+        changes.add(&entry, &path);
     }
-    Ok(InnerSummary { entries: entries.count(), bytes: entries.offset(), links: tree.into_links() })
+    let (count, bytes) = (entries.count(), entries.offset());
+    Ok(InnerSummary { entries: count, bytes, links: tree.into_links(), changes })
 }
 
 fn check_type(entry: &Entry, rules: Rules) -> Result<(), ArchiveError> {

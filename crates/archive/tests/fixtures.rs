@@ -115,8 +115,8 @@ fn kubelet_and_redis() {
     let kept = checkpoint.kept.keys().map(String::as_str).collect::<Vec<_>>();
     assert!(kept.contains(&"checkpoint/pagemap-1.img") && kept.contains(&"checkpoint/core-11.img"));
     assert!(!kept.iter().any(|path| path.contains("pages-") || path.contains(".tar.gz")));
-    assert!(!kept.contains(&"dump.log") && !kept.contains(&"rootfs-diff.tar"));
-    assert_eq!(kept.len(), 26);
+    assert!(kept.contains(&"dump.log") && !kept.contains(&"rootfs-diff.tar"));
+    assert_eq!(kept.len(), 27);
 }
 
 #[test]
