@@ -29,6 +29,7 @@ mod files;
 mod image;
 mod inventory;
 pub mod limits;
+mod log;
 mod magic;
 mod message;
 mod mm;
@@ -52,6 +53,7 @@ pub use file_messages::{
 pub use files::{FileKind, FileTable, read_fdinfo};
 pub use image::{Entries, entries};
 pub use inventory::{Inventory, InventorySummary, Plugins};
+pub use log::{LogHead, log_head};
 pub use magic::{ImageKind, identify};
 pub use mm::{AreaKind, Mm, Vma};
 pub use pagemap::{Flags, PageRun, Pagemap};
