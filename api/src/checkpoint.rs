@@ -223,9 +223,6 @@ pub struct CheckpointDetail {
     pub restore: RestoreNeeds,
     /// What is in the archive: members and their sizes.
     pub members: Vec<ArchiveMember>,
-    /// Processes, memory areas, open files: the report of the CRIU images.
-    #[schema(value_type = Object)]
-    pub processes: serde_json::Value,
     /// Things that the reader of the archive or of the images did not understand or found odd.
     pub warnings: Vec<String>,
 }

@@ -226,7 +226,7 @@ pub struct OpenFile {
     pub pid: u32,
     /// The descriptor.
     pub fd: u32,
-    /// What it is: `file`, `pipe`, `fifo`, `tty`, `eventfd`, `eventpoll`, `inet-socket` …
+    /// What it is: `regular`, `pipe`, `fifo`, `tty`, `eventfd`, `eventpoll`, `inet-socket` …
     pub kind: String,
     /// Path or address, or what `/proc/<pid>/fd` says of those that have neither.
     pub target: String,
@@ -324,7 +324,7 @@ pub struct RootfsChanges {
 pub struct RootfsFile {
     /// Path from the root of the container.
     pub path: String,
-    /// `file`, `directory`, `symlink`, `hardlink` or `fifo`.
+    /// `file`, `directory`, `symlink`, `hardlink`, `fifo` or `device`.
     pub kind: String,
     /// Bytes of a file.
     pub bytes: u64,

@@ -44,7 +44,7 @@ pub struct GcResult {
 }
 
 /// What was stored anew so that more can go; after a dry run, what that is expected to come to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct GcRewritten {
     /// How many.

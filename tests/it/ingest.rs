@@ -121,7 +121,9 @@ async fn labels_node_and_workload_are_kept() {
     assert_eq!(detail.summary.node.as_deref(), Some("node-a"));
     assert_eq!(detail.summary.labels["why"], "drain");
     assert!(detail.members.iter().any(|m| m.path == "checkpoint/pages-1.img"));
-    assert!(detail.processes.to_string().contains("redis-server"), "{}", detail.processes);
+    let processes = vault.registry.processes(&pushed.reference).await.unwrap().items;
+    assert_eq!(processes[0].command.as_deref(), Some("redis-server"));
+    assert_eq!(detail.process_count, processes.len() as u64);
     assert_eq!(detail.warnings, Vec::<String>::new());
 }
 

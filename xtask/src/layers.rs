@@ -35,7 +35,7 @@ pub(crate) const LAYERS: &[Layer] = &[
     layer("pagevault-registry", &["pagevault-api", "pagevault-archive", "pagevault-builder", "pagevault-catalog", "pagevault-criu", "pagevault-objects", "pagevault-pagestore"], &["axum", "hyper", "reqwest", "clap"], "the use cases, the same for HTTP, CLI and tests"),
     layer("pagevault-server", &["pagevault-api", "pagevault-registry"], &["kube", "clap", "rusqlite"], "HTTP over the use cases; reaches storage through them only"),
     layer("pagevault-client", &["pagevault-api", "pagevault-archive", "pagevault-criu"], &["axum", "hyper", "tower-http", "rusqlite", "clap"], "goes to nodes: no server code in it"),
-    layer("pagevault", &["pagevault-api", "pagevault-archive", "pagevault-builder", "pagevault-client", "pagevault-registry", "pagevault-server"], &["axum", "hyper", "kube", "rusqlite"], "puts parts together and holds none of their logic"),
+    layer("pagevault", &["pagevault-api", "pagevault-archive", "pagevault-builder", "pagevault-client", "pagevault-criu", "pagevault-registry", "pagevault-server"], &["axum", "hyper", "kube", "rusqlite"], "puts parts together and holds none of their logic"),
     layer("pagevault-testkit", &[], &["tokio", "axum"], "makes archives by itself: a mistake of ours must not hide in its own test"),
     layer("pagevault-tests", &[], &[], "tests only: what it uses is for development"),
     layer("xtask", &[], &["tokio", "clap", "serde"], "the first thing a fresh clone builds: tiny"),

@@ -21,8 +21,8 @@ pub struct Entry<T> {
     pub mark: Option<Mark>,
     /// What is about to take its place; see [`Catalog::offer_blob`].
     pub next: Option<T>,
-    key: Key,
-    when: Precondition,
+    pub(crate) key: Key,
+    pub(crate) when: Precondition,
 }
 
 impl<T> Entry<T> {

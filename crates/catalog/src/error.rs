@@ -20,6 +20,9 @@ pub enum CatalogError {
         /// What is wrong with it.
         what: String,
     },
+    /// A checkpoint that must not be deleted; with the reason.
+    #[error("it is pinned: {0}")]
+    Pinned(String),
     /// A cursor that this server did not make.
     #[error("the cursor is not one of this server's")]
     Cursor,

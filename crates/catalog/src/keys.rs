@@ -19,6 +19,7 @@ pub(crate) const POLICIES: &str = "policies/retention";
 pub(crate) enum Name {
     Manifest { repository: String, digest: Digest },
     Blob { repository: String, digest: Digest },
+    Detail { repository: String, digest: Digest },
     Tag { repository: String, tag: String },
 }
 
@@ -30,6 +31,9 @@ impl Name {
             }
             Self::Blob { repository, digest } => {
                 format!("{ROOT}{repository}/_blobs/{}", file_name(digest))
+            }
+            Self::Detail { repository, digest } => {
+                format!("{ROOT}{repository}/_details/{}", file_name(digest))
             }
             Self::Tag { repository, tag } => format!("{ROOT}{repository}/_tags/{tag}"),
         };
@@ -45,6 +49,7 @@ impl Name {
         match kind {
             "_manifests" => Some(Self::Manifest { repository, digest: digest()? }),
             "_blobs" => Some(Self::Blob { repository, digest: digest()? }),
+            "_details" => Some(Self::Detail { repository, digest: digest()? }),
             "_tags" => Some(Self::Tag { repository, tag: last.to_owned() }),
             _ => None,
         }
@@ -82,7 +87,8 @@ mod tests {
         let repository = || "a/b-c/d".to_owned();
         for name in [
             Name::Manifest { repository: repository(), digest: digest.clone() },
-            Name::Blob { repository: repository(), digest },
+            Name::Blob { repository: repository(), digest: digest.clone() },
+            Name::Detail { repository: repository(), digest },
             Name::Tag { repository: repository(), tag: "v1".into() },
         ] {
             assert_eq!(Name::parse(name.key().unwrap().as_str()), Some(name));

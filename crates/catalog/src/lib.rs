@@ -4,18 +4,22 @@
 //! follows it and answers lists and filters; it can be deleted at any time. What is asked for by
 //! name is read from the truth.
 
+mod detail;
 mod entry;
 mod error;
 mod keys;
+mod list;
 mod policies;
 mod promise;
 mod query;
 mod record;
 mod retained;
+mod rows;
 mod scan;
 mod tags;
 mod truth;
 mod view;
+mod workloads;
 
 use std::path::Path;
 use std::sync::Arc;

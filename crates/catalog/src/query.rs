@@ -2,11 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
-use pagevault_api::page::Page;
-use pagevault_api::reference::Reference;
 use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
 use serde::{Deserialize, Serialize};
@@ -136,48 +132,11 @@ impl Catalog {
         found.iter().map(|json| parse(json)).collect()
     }
 
-    /// Checkpoints, newest first; `cursor` is where the page before ended.
-    pub async fn list_checkpoints(
-        &self,
-        filter: &CheckpointFilter,
-        cursor: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Checkpoint>> {
-        let (sql, values) = select(filter, cursor, limit)?;
-        let rows = self
-            .view
-            .run(move |db| {
-                let mut select = db.prepare_cached(&sql)?;
-                let rows = select.query_map(params_from_iter(values), |row| {
-                    let tag: Option<String> = row.get(2)?;
-                    Ok((
-                        row.get::<_, String>(0)?,
-                        row.get::<_, String>(1)?,
-                        tag,
-                        row.get::<_, i64>(3)?,
-                    ))
-                })?;
-                Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?)
-            })
-            .await?;
-        let more = rows.len() > limit;
-        let mut items = Vec::new();
-        let mut next = None;
-        for (summary, repository, tag, created) in rows.into_iter().take(limit) {
-            let mut checkpoint: Checkpoint = parse(&summary)?;
-            next = Some(encode_cursor(created, checkpoint.digest.as_ref(), &repository));
-            if let Some(tag) = tag {
-                checkpoint.reference = Reference::tag(repository, tag);
-            }
-            items.push(checkpoint);
-        }
-        Ok(Page { items, next: next.filter(|_| more) })
-    }
-
-    /// The newest checkpoint of a lineage, by the time it was taken.
+    /// The newest checkpoint of a lineage that others may be stored against, by the time it was taken.
     pub async fn newest_of_lineage(&self, lineage: &str) -> Result<Option<LineageEntry>> {
         let lineage = lineage.to_owned();
-        let sql = "SELECT digest, recipe FROM checkpoints WHERE lineage = ?
+        let sql = "SELECT digest, recipe FROM checkpoints NATURAL JOIN summaries
+                   WHERE lineage = (SELECT id FROM names WHERE name = ?) AND recipe IS NOT NULL AND NOT compressed
                    ORDER BY created DESC, digest DESC LIMIT 1";
         let found: Option<(String, String)> = self
             .view
@@ -192,8 +151,8 @@ impl Catalog {
 
     /// Totals.
     pub async fn stats(&self) -> Result<Counts> {
-        let sql = "SELECT count(*), coalesce(sum(bytes), 0),
-                   (SELECT count(DISTINCT repository) FROM manifests) FROM checkpoints";
+        let sql = "SELECT coalesce(sum(checkpoints), 0), coalesce(sum(bytes), 0),
+                   (SELECT count(DISTINCT repository) FROM manifests) FROM workloads";
         let row = self
             .view
             .run(move |db| {
@@ -221,67 +180,11 @@ impl Catalog {
     }
 }
 
-/// The query of a list: the newest tag of each checkpoint that is not `latest` goes with it.
-fn select(
-    filter: &CheckpointFilter,
-    cursor: Option<&str>,
-    limit: usize,
-) -> Result<(String, Vec<Value>)> {
-    let mut sql = "SELECT summary, c.repository,
-        (SELECT max(tag) FROM tags t WHERE t.repository = c.repository AND t.digest = c.digest
-         AND tag != 'latest'), created FROM checkpoints c WHERE 1"
-        .to_owned();
-    let mut values = Vec::new();
-    let columns = [
-        ("namespace", &filter.namespace),
-        ("pod", &filter.pod),
-        ("container", &filter.container),
-        ("workload", &filter.workload),
-        ("c.repository", &filter.repository),
-    ];
-    for (column, wanted) in columns {
-        if let Some(wanted) = wanted {
-            sql.push_str(&format!(" AND {column} = ?"));
-            values.push(text(wanted));
-        }
-    }
-    for (label, value) in &filter.labels {
-        // The path of a label is built here, not by SQLite, so that any name can be asked for.
-        let path = format!("$.labels.{}", serde_json::Value::from(label.as_str()));
-        sql.push_str(" AND json_extract(summary, ?) = ?");
-        values.extend([text(&path), text(value)]);
-    }
-    if let Some(cursor) = cursor {
-        let (created, digest, repository) = decode_cursor(cursor)?;
-        sql.push_str(" AND (created, c.digest, c.repository) < (?, ?, ?)");
-        values.extend([Value::Integer(created), text(&digest), text(&repository)]);
-    }
-    sql.push_str(" ORDER BY created DESC, c.digest DESC, c.repository DESC LIMIT ?");
-    values.push(number(limit.saturating_add(1)));
-    Ok((sql, values))
-}
-
-fn encode_cursor(created: i64, digest: &str, repository: &str) -> String {
-    let text = format!("{created} {digest} {repository}");
-    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
-}
-
-fn decode_cursor(cursor: &str) -> Result<(i64, String, String)> {
-    let decoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cursor);
-    let text = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let text = text.ok_or(CatalogError::Cursor)?;
-    let mut parts = text.split(' ').map(str::to_owned);
-    match (parts.next().and_then(|c| c.parse().ok()), parts.next(), parts.next()) {
-        (Some(created), Some(digest), Some(repository)) => Ok((created, digest, repository)),
-        _ => Err(CatalogError::Cursor),
-    }
-}
-
-fn text(value: &str) -> Value {
+pub(crate) fn text(value: &str) -> Value {
     Value::Text(value.to_owned())
 }
 
-fn number(value: usize) -> Value {
+pub(crate) fn number(value: usize) -> Value {
     Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
@@ -289,6 +192,6 @@ pub(crate) fn parse<T: for<'de> Deserialize<'de>>(json: &str) -> Result<T> {
     serde_json::from_str(json).map_err(|e| damaged(&e.to_string()))
 }
 
-fn damaged(what: &str) -> CatalogError {
+pub(crate) fn damaged(what: &str) -> CatalogError {
     CatalogError::Corrupt { key: "view.sqlite".to_owned(), what: what.to_owned() }
 }

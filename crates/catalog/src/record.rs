@@ -7,16 +7,19 @@
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
+use bytes::Bytes;
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::CheckpointDetail;
+use pagevault_api::checkpoint::{Checkpoint, Pin};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Result;
 use crate::error::CatalogError;
 
-/// Version of the records that are written.
-const VERSION: u32 = 1;
+/// Version of the records that are written, and the first that is read. In version 1 the detail of a
+/// checkpoint was in its manifest's record.
+const VERSION: u32 = 2;
+const VERSION_MIN: u32 = 1;
 
 /// What surrounds every record.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,7 +45,7 @@ fn none<T>() -> Option<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Mark {
-    /// A blob that no manifest names: it can be read, and will be absent unless a writer that needs
+    /// A blob that no manifest names, or the detail of none: it can be read, and will be absent unless a writer that needs
     /// it takes the mark away.
     Condemned,
     /// A manifest that is about to exist: it keeps what it names, and nobody sees it yet.
@@ -69,7 +72,7 @@ impl<T: Serialize + for<'de> Deserialize<'de>> Envelope<T> {
         let corrupt = |what: String| CatalogError::Corrupt { key: key.to_owned(), what };
         let envelope: Self = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
         match envelope.version {
-            VERSION => Ok(envelope),
+            VERSION_MIN..=VERSION => Ok(envelope),
             other => Err(corrupt(format!("version {other} is not known to this program"))),
         }
     }
@@ -161,6 +164,8 @@ pub struct NewManifest {
     pub blobs: BTreeMap<String, BlobLocation>,
     /// What is known of the checkpoint, if it is one.
     pub checkpoint: Option<CheckpointRecord>,
+    /// The same in detail: what [`Catalog::find_detail`](crate::Catalog::find_detail) gives.
+    pub detail: Option<Bytes>,
 }
 
 impl NewManifest {
@@ -183,14 +188,45 @@ impl NewManifest {
 
 /// A checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", try_from = "AnyCheckpointRecord")]
 pub struct CheckpointRecord {
-    /// What the API shows.
-    pub detail: CheckpointDetail,
-    /// Recipe of its layer.
-    pub recipe: String,
+    /// What lists show.
+    pub summary: Checkpoint,
+    /// Why it must not be deleted, if it must not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
+    /// Recipe of its layer, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
+    /// True if its layer came compressed, and is kept so: nothing can be stored against it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compressed: bool,
     /// What successive checkpoints of one container have in common.
     pub lineage: String,
+}
+
+/// A checkpoint as it was written by any version.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyCheckpointRecord {
+    summary: Option<Checkpoint>,
+    /// Of version 1; of all that is in it the summary is read. The rest can be had from the layer.
+    detail: Option<Checkpoint>,
+    pin: Option<Pin>,
+    recipe: Option<String>,
+    #[serde(default)]
+    compressed: bool,
+    lineage: String,
+}
+
+impl TryFrom<AnyCheckpointRecord> for CheckpointRecord {
+    type Error = &'static str;
+
+    fn try_from(any: AnyCheckpointRecord) -> Result<Self, Self::Error> {
+        let AnyCheckpointRecord { summary, detail, pin, recipe, compressed, lineage } = any;
+        let summary = summary.or(detail).ok_or("a checkpoint has no summary")?;
+        Ok(Self { summary, pin, recipe, compressed, lineage })
+    }
 }
 
 fn to_base64<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -209,10 +245,10 @@ mod tests {
     #[test]
     fn unknown_fields_are_let_be_and_unknown_versions_are_not() {
         let read = |text: &str| Envelope::<BlobRecord>::from_bytes("k", text.as_bytes());
-        let known = r#"{"version":1,"nonce":"n","new":1,"record":{"bytes":2,"x":3,"location":{"inline":"aGk="}}}"#;
+        let known = r#"{"version":2,"nonce":"n","new":1,"record":{"bytes":2,"x":3,"location":{"inline":"aGk="}}}"#;
         let record = read(known).unwrap().record.unwrap();
         assert_eq!(record.location, BlobLocation::Inline(b"hi".to_vec()));
-        for bad in ["", "{}", r#"{"version":2,"nonce":"n","record":null}"#, "[1]"] {
+        for bad in ["", "{}", r#"{"version":3,"nonce":"n","record":null}"#, "[1]"] {
             assert!(matches!(read(bad), Err(CatalogError::Corrupt { .. })), "{bad}");
         }
     }

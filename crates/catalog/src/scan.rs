@@ -29,13 +29,15 @@ pub enum ListedKind {
     Manifest(Digest),
     /// A blob.
     Blob(Digest),
+    /// What is known of a checkpoint, by the digest of its manifest.
+    Detail(Digest),
     /// A tag.
     Tag(String),
 }
 
 impl Catalog {
     /// Records after a key, at most `limit`, and whether there are more. The records of a repository
-    /// follow each other: its blobs, its manifests, its tags. A key that is not understood is an
+    /// follow each other: its blobs, its details, its manifests, its tags. A key that is not understood is an
     /// error: what it names is not known.
     pub async fn records(&self, after: Option<&Key>, limit: usize) -> Result<(Vec<Listed>, bool)> {
         self.records_below(keys::ROOT, after, limit).await
@@ -75,6 +77,7 @@ impl Catalog {
             let (repository, kind) = match name {
                 Name::Manifest { repository, digest } => (repository, ListedKind::Manifest(digest)),
                 Name::Blob { repository, digest } => (repository, ListedKind::Blob(digest)),
+                Name::Detail { repository, digest } => (repository, ListedKind::Detail(digest)),
                 Name::Tag { repository, tag } => (repository, ListedKind::Tag(tag)),
             };
             let (modified, stamp, key) = (meta.modified, meta.stamp, meta.key);

@@ -54,9 +54,18 @@ impl Catalog {
         .await
     }
 
-    /// Removes a manifest and the tags that point to it; false if it is not there.
+    /// Removes a manifest and the tags that point to it; false if it is not there. One that is pinned
+    /// stays, which is [`CatalogError::Pinned`].
     pub async fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        let removed = self.remove::<ManifestRecord>(&manifest(repository, digest)).await?;
+        let name = manifest(repository, digest);
+        let removed = self.change(&name, |old: Option<ManifestRecord>| {
+            match old.map(|old| old.checkpoint.and_then(|checkpoint| checkpoint.pin)) {
+                None => Decision::Keep(Ok(false)),
+                Some(None) => Decision::Write(None, Ok(true)),
+                Some(Some(pin)) => Decision::Keep(Err(CatalogError::Pinned(pin.reason))),
+            }
+        });
+        let removed = removed.await??;
         for tag in self.tags_of(repository, digest).await? {
             let name = Name::Tag { repository: repository.to_owned(), tag };
             self.change(&name, |old: Option<TagRecord>| match old {
@@ -66,6 +75,27 @@ impl Catalog {
             .await?;
         }
         Ok(removed)
+    }
+
+    /// Changes what a manifest's record says of its checkpoint, and returns it as it is then; nothing
+    /// if there is no such manifest. `change` may be called several times; nothing but the checkpoint
+    /// is to be changed.
+    pub async fn change_checkpoint(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        mut change: impl FnMut(&mut ManifestRecord),
+    ) -> Result<Option<ManifestRecord>> {
+        self.change(&manifest(repository, digest), |old: Option<ManifestRecord>| {
+            let Some(old) = old else { return Decision::Keep(None) };
+            let mut new = old.clone();
+            change(&mut new);
+            if new.checkpoint == old.checkpoint {
+                return Decision::Keep(Some(old));
+            }
+            Decision::Write(Some(new.clone()), Some(new))
+        })
+        .await
     }
 
     /// A blob of a repository.
@@ -226,9 +256,9 @@ pub(crate) enum Decision<T, R> {
     Write(Option<T>, R),
 }
 
-/// Blobs are asked for by name only: of them the view has hints, which need no intents.
+/// Blobs and details are asked for by name only: of blobs the view has hints, which need no intents.
 fn followed(name: &Name) -> bool {
-    !matches!(name, Name::Blob { .. })
+    !matches!(name, Name::Blob { .. } | Name::Detail { .. })
 }
 
 pub(crate) fn manifest(repository: &str, digest: &Digest) -> Name {

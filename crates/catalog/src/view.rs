@@ -9,40 +9,16 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::Result;
 use crate::error::CatalogError;
 use crate::keys::Name;
 use crate::record::{ManifestRecord, TagRecord};
+use crate::rows::{SCHEMA, apply_manifest, apply_tag};
 
 /// Version of the tables: another one is made anew.
-const SCHEMA_VERSION: i64 = 3;
-
-const SCHEMA: &str = "
-    CREATE TABLE intents (id INTEGER PRIMARY KEY, key TEXT NOT NULL);
-    CREATE TABLE tags (
-        repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL,
-        PRIMARY KEY (repository, tag)) WITHOUT ROWID;
-    CREATE INDEX tags_of ON tags (repository, digest);
-    CREATE TABLE manifests (
-        repository TEXT NOT NULL, digest TEXT NOT NULL, subject TEXT, referrer TEXT,
-        PRIMARY KEY (repository, digest)) WITHOUT ROWID;
-    CREATE INDEX referrers ON manifests (repository, subject) WHERE subject IS NOT NULL;
-    CREATE TABLE blobs (
-        digest TEXT NOT NULL, repository TEXT NOT NULL,
-        PRIMARY KEY (digest, repository)) WITHOUT ROWID;
-    CREATE TABLE checkpoints (
-        repository TEXT NOT NULL, digest TEXT NOT NULL, created INTEGER NOT NULL,
-        namespace TEXT NOT NULL, pod TEXT NOT NULL, container TEXT NOT NULL, workload TEXT,
-        lineage TEXT NOT NULL, recipe TEXT NOT NULL, bytes INTEGER NOT NULL,
-        summary TEXT NOT NULL,
-        PRIMARY KEY (repository, digest)) WITHOUT ROWID;
-    CREATE INDEX newest ON checkpoints (created, digest, repository);
-    CREATE INDEX by_namespace ON checkpoints (namespace, created);
-    CREATE INDEX by_pod ON checkpoints (pod, created);
-    CREATE INDEX by_lineage ON checkpoints (lineage, created);
-";
+const SCHEMA_VERSION: i64 = 4;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -312,63 +288,6 @@ fn note_blob(db: &Connection, repository: &str, digest: &str, held: bool) -> rus
     let noted = db.prepare_cached(sql)?.execute([digest, repository]);
     db.pragma_update(None, "synchronous", "full")?;
     noted.map(drop)
-}
-
-fn apply_tag(
-    db: &Transaction<'_>,
-    repository: &str,
-    tag: &str,
-    record: Option<TagRecord>,
-) -> Result<()> {
-    match record {
-        Some(record) => db
-            .prepare_cached("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)")?
-            .execute(params![repository, tag, record.digest.as_ref()])?,
-        None => db
-            .prepare_cached("DELETE FROM tags WHERE repository = ? AND tag = ?")?
-            .execute(params![repository, tag])?,
-    };
-    Ok(())
-}
-
-fn apply_manifest(
-    db: &Transaction<'_>,
-    repository: &str,
-    digest: &str,
-    record: Option<ManifestRecord>,
-) -> Result<()> {
-    for table in ["manifests", "checkpoints"] {
-        db.prepare_cached(&format!("DELETE FROM {table} WHERE repository = ? AND digest = ?"))?
-            .execute(params![repository, digest])?;
-    }
-    let Some(record) = record else { return Ok(()) };
-    let json = |value: serde_json::Result<String>| {
-        value.map_err(|e| CatalogError::Internal(e.to_string()))
-    };
-    let subject = record.subject.as_ref().map(AsRef::<str>::as_ref);
-    let referrer = match &record.subject {
-        Some(_) => Some(json(serde_json::to_string(&crate::query::Referrer::of(&record)))?),
-        None => None,
-    };
-    db.prepare_cached("INSERT INTO manifests VALUES (?, ?, ?, ?)")?
-        .execute(params![repository, digest, subject, referrer])?;
-    let Some(checkpoint) = record.checkpoint else { return Ok(()) };
-    let summary = &checkpoint.detail.summary;
-    db.prepare_cached("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-        .execute(params![
-            repository,
-            digest,
-            summary.created_at.as_microsecond(),
-            summary.namespace,
-            summary.pod,
-            summary.container,
-            summary.workload,
-            checkpoint.lineage,
-            checkpoint.recipe,
-            i64::try_from(summary.logical_bytes).unwrap_or(i64::MAX),
-            json(serde_json::to_string(summary))?,
-        ])?;
-    Ok(())
 }
 
 /// One row, if there is one.

@@ -2,16 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_wrap, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter, Origin};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter, CheckpointOrder, Origin};
 use pagevault_api::reference::{Reference, Selector};
-use pagevault_api::restore::RestoreNeeds;
-use pagevault_api::stats::IngestStats;
 use pagevault_catalog::*;
 use pagevault_objects::{Key, MemoryStore, ObjectStore, Precondition};
 
@@ -34,6 +32,7 @@ fn manifest(n: u64, checkpoint: Option<CheckpointRecord>) -> NewManifest {
         references: vec![],
         blobs: BTreeMap::new(),
         checkpoint,
+        detail: None,
     }
 }
 
@@ -63,23 +62,14 @@ fn checkpoint(n: u64, namespace: &str, seconds: i64) -> CheckpointRecord {
         pinned: false,
         labels: BTreeMap::from([("n\"o".to_owned(), n.to_string())]),
     };
-    let detail = CheckpointDetail {
+    let recipe = Some(format!("recipe-{n}"));
+    CheckpointRecord {
         summary,
-        tags: Vec::new(),
         pin: None,
-        container_id: String::new(),
-        criu: None,
-        kernel: None,
-        process_count: 0,
-        thread_count: 0,
-        memory_bytes: 0,
-        stats: IngestStats::default(),
-        restore: RestoreNeeds::default(),
-        members: vec![],
-        processes: serde_json::Value::Null,
-        warnings: vec![],
-    };
-    CheckpointRecord { detail, recipe: format!("recipe-{n}"), lineage: format!("{namespace}\nw") }
+        recipe,
+        compressed: false,
+        lineage: format!("{namespace}\nw"),
+    }
 }
 
 async fn open(store: &MemoryStore, folder: &Path) -> Catalog {
@@ -89,7 +79,10 @@ async fn open(store: &MemoryStore, folder: &Path) -> Catalog {
 async fn all(catalog: &Catalog, filter: &CheckpointFilter) -> Vec<Checkpoint> {
     let (mut items, mut cursor) = (Vec::new(), None);
     loop {
-        let page = catalog.list_checkpoints(filter, cursor.as_deref(), 3).await.unwrap();
+        let page = catalog
+            .list_checkpoints(filter, CheckpointOrder::default(), cursor.as_deref(), 3)
+            .await
+            .unwrap();
         items.extend(page.items);
         cursor = page.next;
         if cursor.is_none() {
@@ -136,9 +129,11 @@ async fn lists_are_filtered_paged_and_newest_first() {
     }
     catalog.put_tag("r", "t", &digest(4)).await.unwrap();
     let listed = all(&catalog, &CheckpointFilter::default()).await;
-    let order: Vec<_> = listed.iter().map(|c| c.digest.clone()).collect();
-    assert_eq!(order, (0..10).rev().map(digest).collect::<Vec<_>>());
-    assert_eq!(listed[5].reference.to_string(), "r:t");
+    assert!(listed.is_sorted_by(|a, b| a.created_at >= b.created_at));
+    let digests: BTreeSet<_> = listed.iter().map(|c| c.digest.to_string()).collect();
+    assert_eq!(digests, (0..10).map(|n| digest(n).to_string()).collect());
+    let tagged = listed.iter().find(|c| c.digest == digest(4)).unwrap();
+    assert_eq!(tagged.reference.to_string(), "r:t");
     let even = CheckpointFilter { namespace: Some("even".into()), ..Default::default() };
     assert_eq!(all(&catalog, &even).await.len(), 5);
     let pod = CheckpointFilter { pod: Some("pod-0".into()), ..even };
@@ -150,7 +145,9 @@ async fn lists_are_filtered_paged_and_newest_first() {
     assert_eq!((newest.digest, newest.recipe.as_str()), (digest(9), "recipe-9"));
     let counts = catalog.stats().await.unwrap();
     assert_eq!((counts.checkpoints, counts.repositories, counts.logical_bytes), (10, 1, 100));
-    let bad = catalog.list_checkpoints(&CheckpointFilter::default(), Some("x"), 3).await;
+    let bad = catalog
+        .list_checkpoints(&CheckpointFilter::default(), CheckpointOrder::default(), Some("x"), 3)
+        .await;
     assert!(matches!(bad, Err(CatalogError::Cursor)));
 }
 

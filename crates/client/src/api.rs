@@ -1,11 +1,13 @@
 //! Looking things up.
 
 use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter};
+use pagevault_api::contents::{OpenFiles, ProcessList};
 use pagevault_api::gc::{GcExplanation, GcRun, StartGc};
 use pagevault_api::page::Page;
 use pagevault_api::reference::Reference;
 use pagevault_api::stats::StoreStats;
 use pagevault_api::verify::VerifyRun;
+use serde::de::DeserializeOwned;
 
 use crate::{Client, Result};
 
@@ -41,6 +43,27 @@ impl Client {
     pub async fn get(&self, reference: &Reference) -> Result<CheckpointDetail> {
         let url = self.url(["api", "v1", "checkpoints", &reference.to_string()]);
         self.json(self.http.get(url)).await
+    }
+
+    /// The processes of a checkpoint.
+    pub async fn processes(&self, reference: &Reference) -> Result<ProcessList> {
+        self.part(reference, "processes", &[]).await
+    }
+
+    /// The open files and sockets of a checkpoint.
+    pub async fn open_files(&self, reference: &Reference) -> Result<OpenFiles> {
+        self.part(reference, "files", &[]).await
+    }
+
+    /// A part of what is known of a checkpoint.
+    async fn part<T: DeserializeOwned>(
+        &self,
+        reference: &Reference,
+        part: &str,
+        query: &[(&str, String)],
+    ) -> Result<T> {
+        let url = self.url(["api", "v1", "checkpoints", &reference.to_string(), part]);
+        self.json(self.http.get(url).query(query)).await
     }
 
     /// Starts a collection of what nothing needs any more.

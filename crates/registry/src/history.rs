@@ -1,38 +1,119 @@
-//! What is stored: lists, one checkpoint, totals.
+//! What is stored: lists, one checkpoint and what is in it, totals.
 
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter, CheckpointOrder};
+use pagevault_api::contents::{Environment, OpenFiles, ProcessList, RootfsChanges};
 use pagevault_api::page::Page;
-use pagevault_api::reference::Reference;
-use pagevault_api::stats::StoreStats;
+use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::stats::{NamespaceStats, StoreStats};
+use pagevault_api::workload::{Workload, WorkloadFilter};
+use pagevault_catalog::{CheckpointRecord, ManifestRecord};
 
+use crate::describe::{Detail, mask};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
-use crate::{Registry, Result, catalog_error, names, store_error};
+use crate::{Registry, Result, blocking, catalog_error, names, store_error};
+
+/// A checkpoint that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) manifest: ManifestRecord,
+    pub(crate) checkpoint: CheckpointRecord,
+}
 
 impl Registry {
-    /// Checkpoints, newest first.
+    /// Checkpoints in order; `cursor` is where the page before ended.
     pub async fn checkpoints(
         &self,
         filter: CheckpointFilter,
+        order: CheckpointOrder,
         cursor: Option<&str>,
         limit: usize,
     ) -> Result<Page<Checkpoint>> {
-        self.catalog.list_checkpoints(&filter, cursor, limit).await.map_err(catalog_error)
+        self.catalog.list_checkpoints(&filter, order, cursor, limit).await.map_err(catalog_error)
     }
 
-    /// One checkpoint with all that is known of it.
+    /// Workloads, that with the newest checkpoint first.
+    pub async fn workloads(
+        &self,
+        filter: WorkloadFilter,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Workload>> {
+        self.catalog.list_workloads(&filter, cursor, limit).await.map_err(catalog_error)
+    }
+
+    /// Namespaces with their sums.
+    pub async fn namespaces(&self) -> Result<Page<NamespaceStats>> {
+        let items = self.catalog.namespaces().await.map_err(catalog_error)?;
+        Ok(Page { items, next: None })
+    }
+
+    /// One checkpoint with what is known of it.
     pub async fn checkpoint(&self, reference: &Reference) -> Result<CheckpointDetail> {
+        let found = self.find(reference).await?;
+        let detail = self.detail(reference, &found).await?;
+        let (repository, digest) = (&reference.repository, &found.manifest.digest);
+        let tags = self.catalog.tags_at(repository, digest).await.map_err(catalog_error)?;
+        let pin = found.checkpoint.pin.clone();
+        Ok(CheckpointDetail { tags, pin, ..detail.shown(found.summary(reference)) })
+    }
+
+    /// The processes of a checkpoint.
+    pub async fn processes(&self, reference: &Reference) -> Result<ProcessList> {
+        let found = self.find(reference).await?;
+        Ok(ProcessList { items: self.detail(reference, &found).await?.processes })
+    }
+
+    /// The open files of a checkpoint, or of one of its processes.
+    pub async fn open_files(&self, reference: &Reference, pid: Option<u32>) -> Result<OpenFiles> {
+        let found = self.find(reference).await?;
+        let mut files = self.detail(reference, &found).await?.files;
+        if let Some(pid) = pid {
+            files.items.retain(|file| file.pid == pid);
+            files.connections.retain(|connection| connection.processes.contains(&pid));
+        }
+        Ok(files)
+    }
+
+    /// What a checkpoint's container was started with. What looks like a secret is kept back.
+    pub async fn environment(&self, reference: &Reference) -> Result<Environment> {
+        let found = self.find(reference).await?;
+        let detail = self.detail(reference, &found).await?;
+        let mut items: Vec<_> = detail.environment.iter().map(|variable| mask(variable)).collect();
+        items.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Environment { items })
+    }
+
+    /// What a checkpoint's container changed in its root file system.
+    pub async fn rootfs(&self, reference: &Reference) -> Result<RootfsChanges> {
+        let found = self.find(reference).await?;
+        Ok(self.detail(reference, &found).await?.rootfs)
+    }
+
+    /// The checkpoint that a reference names.
+    pub(crate) async fn find(&self, reference: &Reference) -> Result<Found> {
         names::check(&reference.repository)?;
         let found = self.catalog.resolve(&reference.repository, &reference.selector).await;
-        let record = found.map_err(catalog_error)?.ok_or_else(|| {
+        let mut manifest = found.map_err(catalog_error)?.ok_or_else(|| {
             RegistryError::new(Kind::ManifestUnknown, format!("no checkpoint {reference}"))
         })?;
-        let checkpoint = record.checkpoint.ok_or_else(|| {
-            let message = format!("{reference} is an image, not a checkpoint");
+        let checkpoint = manifest.checkpoint.take().ok_or_else(|| {
+            let message = format!(
+                "{reference} is an image of which nothing more is known: no checkpoint, or one that \
+                 came a moment ago"
+            );
             RegistryError::new(Kind::ManifestUnknown, message)
         })?;
-        let mut detail = checkpoint.detail;
-        detail.summary.reference = reference.clone();
-        Ok(detail)
+        Ok(Found { manifest, checkpoint })
+    }
+
+    /// What is known of a checkpoint in detail. Large ones are read off the async threads.
+    pub(crate) async fn detail(&self, reference: &Reference, found: &Found) -> Result<Detail> {
+        let read = self.catalog.find_detail(&reference.repository, &found.manifest.digest).await;
+        let bytes = read.map_err(catalog_error)?.ok_or_else(|| {
+            let message = format!("the detail of {reference} is not there");
+            RegistryError::new(Kind::Damaged, message)
+        })?;
+        blocking(move || Detail::from_bytes(&bytes)).await
     }
 
     /// Totals.
@@ -46,5 +127,17 @@ impl Registry {
             repositories: counts.repositories,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
+    }
+}
+
+impl Found {
+    /// What lists show of it, under the name that was asked for.
+    pub(crate) fn summary(&self, reference: &Reference) -> Checkpoint {
+        let pinned = self.checkpoint.pin.is_some();
+        let reference = match reference.selector {
+            Selector::Tag(_) => reference.clone(),
+            Selector::Digest(_) => self.checkpoint.summary.reference.clone(),
+        };
+        Checkpoint { reference, pinned, ..self.checkpoint.summary.clone() }
     }
 }

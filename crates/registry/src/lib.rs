@@ -4,6 +4,7 @@
 mod background;
 mod blobs;
 mod collect;
+mod describe;
 mod error;
 mod folder;
 mod growing;
@@ -315,7 +316,7 @@ fn catalog_error(error: CatalogError) -> RegistryError {
         CatalogError::Changed(_) => {
             RegistryError::new(Kind::Precondition, error.to_string()).caused_by(error)
         }
-        CatalogError::Conflict(_) => {
+        CatalogError::Conflict(_) | CatalogError::Pinned(_) => {
             RegistryError::new(Kind::Conflict, error.to_string()).caused_by(error)
         }
         _ => RegistryError::new(Kind::Internal, error.to_string()).caused_by(error),

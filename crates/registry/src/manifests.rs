@@ -201,6 +201,7 @@ impl Registry {
             references,
             blobs: blobs.iter().map(|(d, b)| (d.to_string(), b.location.clone())).collect(),
             checkpoint: None,
+            detail: None,
         };
         Ok((manifest, blobs, missing))
     }

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_catalog::{
     BlobLocation, BlobRecord, Catalog, Entry, ManifestRecord, Mark, NewManifest,
@@ -163,6 +164,9 @@ impl Publisher {
                 && let Some(record) = current.record
             {
                 self.heal(repository, &record, &blobs).await?;
+                if record.checkpoint.is_some() {
+                    self.detail(repository, &new.digest, new.detail.as_ref(), false).await?;
+                }
                 return Ok(record);
             }
             let Some(tentative) = self.try_name(&current, &new, &blobs).await? else { continue };
@@ -174,6 +178,7 @@ impl Publisher {
                     return Err(collected(&digest));
                 }
             }
+            self.detail(repository, &new.digest, new.detail.as_ref(), true).await?;
             if self.catalog.confirm_manifest(&tentative).await.map_err(catalog_error)?
                 && let Some(record) = tentative.record
             {
@@ -181,6 +186,32 @@ impl Publisher {
             }
         }
         Err(contended(&new.digest))
+    }
+
+    /// Sees to it that the detail of a checkpoint, whose manifest names it by now, is there and stays;
+    /// with `anew`, that it is this one.
+    pub(crate) async fn detail(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        detail: Option<&Bytes>,
+        anew: bool,
+    ) -> Result<()> {
+        let Some(detail) = detail else { return Ok(()) };
+        for _ in 0..TRIES {
+            let entry = self.catalog.detail_entry(repository, digest).await;
+            let entry = entry.map_err(catalog_error)?;
+            let kept = entry.record.clone().filter(|there| !anew || there == detail);
+            if kept.is_some() && entry.mark.is_none() {
+                return Ok(());
+            }
+            let detail = kept.unwrap_or_else(|| detail.clone());
+            let swapped = self.catalog.swap_detail(&entry, Some(detail), None).await;
+            if swapped.map_err(catalog_error)?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(contended(digest))
     }
 
     /// Writes the tentative manifest; nothing if somebody else was first. One that says the same
@@ -194,11 +225,12 @@ impl Publisher {
         let mut new = new.clone();
         new.blobs = blobs.iter().map(|(d, b)| (d.to_string(), b.location.clone())).collect();
         if let Some(checkpoint) = &mut new.checkpoint
-            && let layer = &checkpoint.detail.summary.layer_digest
+            && checkpoint.recipe.is_some()
+            && let layer = &checkpoint.summary.layer_digest
             && let Some((_, layer)) = blobs.iter().find(|(digest, _)| digest == layer)
             && let BlobLocation::Recipe(recipe) = &layer.location
         {
-            checkpoint.recipe.clone_from(recipe);
+            checkpoint.recipe = Some(recipe.clone());
         }
         if current.record.as_ref().is_some_and(|record| record.blobs == new.blobs) {
             return Ok(Some(current.clone()));

@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse as _, Response};
-use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter, CheckpointOrder};
 use pagevault_api::size::ByteSize;
 use pagevault_api::stats::StoreStats;
 
@@ -36,7 +36,10 @@ pub(crate) async fn style() -> Response {
 
 async fn page(app: &Shared, headers: &HeaderMap) -> Handled {
     let stats = app.registry.stats().await?;
-    let newest = app.registry.checkpoints(CheckpointFilter::default(), None, SHOWN).await?;
+    let newest = app
+        .registry
+        .checkpoints(CheckpointFilter::default(), CheckpointOrder::default(), None, SHOWN)
+        .await?;
     let listen = app.settings.listen.to_string();
     let host = text(headers, "host").unwrap_or(&listen);
     let html = render(host, &stats, &newest.items)

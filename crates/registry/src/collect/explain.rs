@@ -65,7 +65,7 @@ impl Registry {
             let (listed, more) = listed.map_err(catalog_error)?;
             for record in &listed {
                 match &record.kind {
-                    ListedKind::Tag(_) => {}
+                    ListedKind::Tag(_) | ListedKind::Detail(_) => {}
                     ListedKind::Blob(digest) => {
                         self.blob_of(&mut named, &record.repository, digest, subject).await?;
                     }

@@ -3,11 +3,13 @@
 //!
 //! Their names can come back, so they go by conditional writes only. A blob's record is condemned;
 //! *then* the manifests and promises of its repository are listed again; if it is still unnamed it
-//! becomes absent, provided that nobody has touched it. A publisher publishes its name and *then*
+//! becomes absent, provided that nobody has touched it. The same goes for the detail of a checkpoint
+//! whose manifest is absent. A publisher publishes its name and *then*
 //! looks at the record: condemned, it takes the mark away; absent, it writes it anew.
 
 use std::collections::{HashMap, HashSet};
 
+use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_catalog::{BlobRecord, Catalog, Entry, Listed, ListedKind, Mark};
 use pagevault_objects::{Key, Stamp};
@@ -35,11 +37,27 @@ pub(crate) struct Sweep<'a> {
 struct Repository {
     name: String,
     blobs: Vec<(Key, Digest)>,
+    details: Vec<Digest>,
     manifests: Vec<Listed>,
 }
 
-/// What manifests name, by the writing that was read.
-type Read = HashMap<Key, (Stamp, Vec<Digest>)>;
+/// What manifests name, by the writing that was read; nothing for those that are absent.
+type Read = HashMap<Key, (Stamp, Option<Vec<Digest>>)>;
+
+/// What the manifests of a repository name.
+#[derive(Debug, Default)]
+struct Names {
+    blobs: HashSet<Digest>,
+    /// The manifests themselves: each names its detail.
+    manifests: HashSet<Digest>,
+}
+
+/// A record that goes if it is still unnamed.
+#[derive(Debug)]
+enum Condemned {
+    Blob(Digest, Entry<BlobRecord>),
+    Detail(Digest, Entry<Bytes>),
+}
 
 impl<'a> Sweep<'a> {
     pub(crate) async fn run(
@@ -86,6 +104,7 @@ impl<'a> Sweep<'a> {
                 }
                 match record.kind {
                     ListedKind::Blob(digest) => current.blobs.push((record.key, digest)),
+                    ListedKind::Detail(digest) => current.details.push(digest),
                     ListedKind::Manifest(_) => current.manifests.push(record),
                     ListedKind::Tag(_) => {}
                 }
@@ -104,8 +123,13 @@ impl<'a> Sweep<'a> {
         let promised = self.promised(&repository.name).await?;
         let mut condemned = Vec::new();
         for (key, digest) in &repository.blobs {
-            if !named.contains(digest) && !promised.contains(digest) {
+            if !named.blobs.contains(digest) && !promised.contains(digest) {
                 condemned.extend(self.condemn(&repository.name, key, digest).await?);
+            }
+        }
+        for digest in &repository.details {
+            if !named.manifests.contains(digest) && !self.settings.dry_run {
+                condemned.extend(self.condemn_detail(&repository.name, digest).await?);
             }
         }
         if condemned.is_empty() || self.settings.dry_run {
@@ -115,14 +139,35 @@ impl<'a> Sweep<'a> {
         let manifests = self.catalog.manifests_of(&repository.name).await.map_err(catalog_error)?;
         let named = self.named(&manifests, &mut read).await?;
         let promised = self.promised(&repository.name).await?;
-        for (digest, entry) in condemned {
-            if named.contains(&digest) || promised.contains(&digest) {
+        for condemned in condemned {
+            self.remove(condemned, &named, &promised).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes a condemned record absent, unless it has been named since.
+    async fn remove(
+        &mut self,
+        condemned: Condemned,
+        named: &Names,
+        promised: &HashSet<Digest>,
+    ) -> Result<()> {
+        match condemned {
+            Condemned::Blob(digest, _)
+                if named.blobs.contains(&digest) || promised.contains(&digest) =>
+            {
                 self.stats.condemned += 1;
-                continue;
             }
-            let swapped =
-                self.catalog.swap_blob(&entry, None, None).await.map_err(catalog_error)?;
-            self.stats.freed_blobs += u64::from(swapped.is_some());
+            Condemned::Detail(digest, _) if named.manifests.contains(&digest) => {
+                self.stats.condemned += 1;
+            }
+            Condemned::Blob(_, entry) => {
+                let swapped = self.catalog.swap_blob(&entry, None, None).await;
+                self.stats.freed_blobs += u64::from(swapped.map_err(catalog_error)?.is_some());
+            }
+            Condemned::Detail(_, entry) => {
+                self.catalog.swap_detail(&entry, None, None).await.map_err(catalog_error)?;
+            }
         }
         Ok(())
     }
@@ -133,7 +178,7 @@ impl<'a> Sweep<'a> {
         repository: &str,
         key: &Key,
         digest: &Digest,
-    ) -> Result<Option<(Digest, Entry<BlobRecord>)>> {
+    ) -> Result<Option<Condemned>> {
         let entry = self.catalog.blob_entry(repository, digest).await.map_err(catalog_error)?;
         let Some(record) = entry.record.clone() else {
             self.stats.blobs -= 1;
@@ -151,12 +196,33 @@ impl<'a> Sweep<'a> {
                 self.catalog.swap_blob(&entry, Some(record), mark).await.map_err(catalog_error)?
             }
         };
-        Ok(marked.map(|entry| (digest.clone(), entry)))
+        Ok(marked.map(|entry| Condemned::Blob(digest.clone(), entry)))
     }
 
-    /// Digests that manifests name. Tentative ones count, but for those of dead writers, which go.
-    async fn named(&mut self, manifests: &[Listed], read: &mut Read) -> Result<HashSet<Digest>> {
-        let mut named = HashSet::new();
+    /// Marks a detail whose manifest is absent.
+    async fn condemn_detail(
+        &mut self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Option<Condemned>> {
+        let entry = self.catalog.detail_entry(repository, digest).await.map_err(catalog_error)?;
+        if entry.record.is_none() {
+            return Ok(None);
+        }
+        let marked = match entry.mark {
+            Some(Mark::Condemned) => Some(entry),
+            _ => {
+                let detail = entry.record.clone();
+                let swapped = self.catalog.swap_detail(&entry, detail, Some(Mark::Condemned)).await;
+                swapped.map_err(catalog_error)?
+            }
+        };
+        Ok(marked.map(|entry| Condemned::Detail(digest.clone(), entry)))
+    }
+
+    /// What manifests name. Tentative ones count, but for those of dead writers, which go.
+    async fn named(&mut self, manifests: &[Listed], read: &mut Read) -> Result<Names> {
+        let mut named = Names::default();
         for listed in manifests {
             let known = read.get(&listed.key).filter(|(stamp, _)| *stamp == listed.stamp);
             let names = match known {
@@ -167,26 +233,29 @@ impl<'a> Sweep<'a> {
                     names
                 }
             };
-            named.extend(names);
+            if let (Some(names), ListedKind::Manifest(digest)) = (names, &listed.kind) {
+                named.blobs.extend(names);
+                named.manifests.insert(digest.clone());
+            }
         }
         Ok(named)
     }
 
-    async fn names(&mut self, listed: &Listed) -> Result<Vec<Digest>> {
-        let ListedKind::Manifest(digest) = &listed.kind else { return Ok(Vec::new()) };
+    async fn names(&mut self, listed: &Listed) -> Result<Option<Vec<Digest>>> {
+        let ListedKind::Manifest(digest) = &listed.kind else { return Ok(None) };
         let entry = self.catalog.manifest_entry(&listed.repository, digest).await;
         let entry = entry.map_err(catalog_error)?;
         if entry.mark == Some(Mark::Tentative) && self.settings.is_dead(self.now, listed.modified) {
             self.stats.freed_tentative += 1;
             if self.settings.dry_run {
                 self.gone.insert(listed.key.clone());
-                return Ok(Vec::new());
+                return Ok(None);
             }
             if self.catalog.drop_tentative(&entry).await.map_err(catalog_error)? {
-                return Ok(Vec::new());
+                return Ok(None);
             }
         }
-        Ok(entry.record.map(|record| record.references).unwrap_or_default())
+        Ok(entry.record.map(|record| record.references))
     }
 
     async fn promised(&self, repository: &str) -> Result<HashSet<Digest>> {

@@ -59,7 +59,7 @@ impl<'a> RecordRoots<'a> {
     async fn names(&self, listed: &Listed) -> Result<Vec<String>, RootsError> {
         let repository = &listed.repository;
         Ok(match &listed.kind {
-            ListedKind::Tag(_) => Vec::new(),
+            ListedKind::Tag(_) | ListedKind::Detail(_) => Vec::new(),
             ListedKind::Blob(digest) => {
                 let mut entry = self.catalog.blob_entry(repository, digest).await?;
                 if entry.next.is_some() && self.settings.is_dead(self.now, listed.modified) {
@@ -108,7 +108,7 @@ impl Roots for RecordRoots<'_> {
 
 /// The recipes that a manifest names.
 pub(crate) fn recipes(manifest: &ManifestRecord) -> Vec<String> {
-    let layer = manifest.checkpoint.as_ref().map(|checkpoint| checkpoint.recipe.clone());
+    let layer = manifest.checkpoint.as_ref().and_then(|checkpoint| checkpoint.recipe.clone());
     let mut all: Vec<String> = manifest.blobs.values().filter_map(recipe).chain(layer).collect();
     all.sort_unstable();
     all.dedup();

@@ -2,24 +2,22 @@
 
 use std::time::Instant;
 
-use jiff::Timestamp;
+use bytes::Bytes;
 use pagevault_api::Digest;
-use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, Origin, Pushed};
-use pagevault_api::contents::ArchiveMember;
+use pagevault_api::checkpoint::{Checkpoint, Origin, Pushed};
 use pagevault_api::reference::{Reference, Selector, check_repository};
-use pagevault_api::restore::RestoreNeeds;
 use pagevault_api::stats::{IngestStats, MemberStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
 use pagevault_catalog::{Catalog, CheckpointRecord};
-use pagevault_criu::Report;
 use pagevault_pagestore::{MemberBytes as WrittenMembers, WriteStats};
 
 use super::{Ingested, domain, micros};
+use crate::describe::{Description, architecture};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::publish::Publisher;
 use crate::retention::{Quotas, Taken};
-use crate::{Result, build_error, catalog_error, store_error};
+use crate::{Result, blocking, build_error, catalog_error, store_error};
 
 /// A checkpoint that is written and about to exist.
 #[derive(Debug)]
@@ -43,10 +41,12 @@ impl Finish {
         let image = self.image()?;
         let (repository, tag) = self.place()?;
         let found = self.publisher.catalog.find_manifest(&repository, &image.manifest_digest).await;
-        if let Some(record) = found.map_err(catalog_error)?.and_then(|m| m.checkpoint) {
-            let Self { publisher, options, layer, ingested, .. } = self;
+        let pushed = |there: &CheckpointRecord| there.summary.origin == Origin::Push;
+        let found = found.map_err(catalog_error)?.and_then(|m| m.checkpoint);
+        if let Some(record) = found.filter(pushed) {
+            let Self { publisher, options, ingested, .. } = self;
             super::abandon(ingested.writer).await;
-            publisher.checkpoint(&repository, &image, &layer, record.clone()).await?;
+            publisher.checkpoint(&repository, &image, record.clone(), None).await?;
             return Self::unchanged(&publisher.catalog, &options, repository, tag, record).await;
         }
         self.create(image, repository, tag).await
@@ -93,7 +93,7 @@ impl Finish {
         tag: Option<String>,
         record: CheckpointRecord,
     ) -> Result<Pushed> {
-        let summary = record.detail.summary;
+        let summary = record.summary;
         let reference = match tag {
             Some(tag) if options.reference.is_some() => {
                 let put = catalog.put_tag(&repository, &tag, &summary.digest).await;
@@ -116,12 +116,8 @@ impl Finish {
 
     async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
         let Self { publisher, quotas, options, ingested, layer, received, receive_micros } = self;
-        let Ingested { checkpoint, report, mut warnings, writer, base, lineage, micros: stages } =
+        let Ingested { checkpoint, report, warnings, writer, base, lineage, micros: stages } =
             ingested;
-        let architecture = architecture(&report).to_owned();
-        if report.architecture.is_none() {
-            warnings.push(format!("no image tells the architecture; taken for {architecture}"));
-        }
         let taken = Taken {
             count: 1,
             logical_bytes: checkpoint.total_bytes,
@@ -141,67 +137,46 @@ impl Finish {
         stats.micros = stages;
         stats.micros.receive = receive_micros;
         stats.micros.finish = micros(received.elapsed());
-        let identity = &checkpoint.identity;
-        let summary = Checkpoint {
-            reference: Reference::digest(repository.clone(), image.manifest_digest.clone()),
-            digest: image.manifest_digest.clone(),
-            layer_digest: layer.clone(),
-            namespace: domain(identity),
-            pod: identity.pod.clone().unwrap_or_else(|| identity.container_name.clone()),
-            container: identity.container_name.clone(),
-            pod_uid: identity.pod_uid.clone(),
-            workload: options.workload.clone(),
-            node: options.node.clone(),
-            engine: identity.engine.to_string(),
-            runtime: identity.runtime.clone(),
-            image: identity.image_name.clone(),
-            image_digest: identity.image_digest.clone(),
-            architecture,
-            created_at: identity.checkpointed_at,
-            pushed_at: Timestamp::now(),
-            logical_bytes: checkpoint.total_bytes,
-            stored_bytes: stats.stored_bytes,
-            base: base.clone(),
-            pages: Some(stats.pages),
-            origin: Origin::Push,
-            pinned: false,
-            labels: options.labels.clone(),
-        };
-        let members = checkpoint.members.iter();
-        let member =
-            |m: &pagevault_archive::Member| ArchiveMember { path: m.path.clone(), bytes: m.size };
-        let processes = serde_json::to_value(&report)
-            .map_err(|e| RegistryError::new(Kind::Internal, e.to_string()))?;
-        let detail = CheckpointDetail {
+        let (place, manifest, of) =
+            (repository.clone(), image.manifest_digest.clone(), stats.clone());
+        let described = blocking(move || {
+            let description = Description {
+                archive: &checkpoint,
+                report: &report,
+                warnings,
+                options: &options,
+                repository: &place,
+                manifest: &manifest,
+                layer: &layer,
+                origin: Origin::Push,
+                base,
+                stored_bytes: of.stored_bytes,
+                stats: Some(of),
+            };
+            Ok((description.summary(), Bytes::from(description.detail().to_bytes()?)))
+        });
+        let (summary, detail) = described.await?;
+        let recipe = Some(committed.id.0.clone());
+        let record = CheckpointRecord {
             summary: summary.clone(),
-            tags: Vec::new(),
             pin: None,
-            container_id: identity.container_id.clone(),
-            criu: None,
-            kernel: None,
-            process_count: report.processes.len() as u64,
-            thread_count: report.processes.iter().map(|p| p.threads.len() as u64).sum(),
-            memory_bytes: checkpoint.pages_bytes,
-            stats: stats.clone(),
-            restore: RestoreNeeds::default(),
-            members: members.map(member).collect(),
-            processes,
-            warnings,
+            recipe,
+            compressed: false,
+            lineage,
         };
-        let record = CheckpointRecord { detail, recipe: committed.id.0.clone(), lineage };
-        publisher.checkpoint(&repository, &image, &layer, record).await?;
+        publisher.checkpoint(&repository, &image, record, Some(detail)).await?;
         admitted.used();
         // Held until here: from now on a record names it.
         drop(committed);
         let reference = Self::name(&publisher.catalog, &repository, tag, &summary).await?;
         Ok(Pushed {
             reference,
-            digest: image.manifest_digest,
-            layer_digest: layer,
+            digest: summary.digest,
+            layer_digest: summary.layer_digest,
             logical_bytes: summary.logical_bytes,
             stored_bytes: summary.stored_bytes,
             created: true,
-            base,
+            base: summary.base,
             stats,
         })
     }
@@ -229,12 +204,6 @@ impl Finish {
         advanced.map_err(catalog_error)?;
         Ok(Reference::tag(repository, tag))
     }
-}
-
-/// Architecture of the node. Where no image tells (a newer CRIU's, say) it is taken for the most frequent one: a
-/// configuration must name one, and a runtime refuses the image of another.
-fn architecture(report: &Report) -> &str {
-    report.architecture.as_deref().unwrap_or("amd64")
 }
 
 fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {

@@ -208,7 +208,7 @@ impl Registry {
     async fn let_go(&self, row: &RetainedCheckpoint) -> Result<bool> {
         let found = self.catalog.find_manifest(&row.repository, &row.summary.digest).await;
         let checkpoint = found.map_err(catalog_error)?.and_then(|manifest| manifest.checkpoint);
-        if checkpoint.is_none_or(|checkpoint| checkpoint.detail.summary.pinned) {
+        if checkpoint.is_none_or(|checkpoint| checkpoint.summary.pinned) {
             return Ok(false);
         }
         let selector = Selector::Digest(row.summary.digest.clone());

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
-use pagevault_api::checkpoint::CheckpointFilter;
+use pagevault_api::checkpoint::{CheckpointFilter, CheckpointOrder};
 use pagevault_api::reference::Reference;
 use pagevault_api::upload::{CommitUpload, NewUpload, PushOptions};
 
@@ -69,7 +69,10 @@ async fn list_page(app: &Shared, uri: &Uri) -> Handled {
         ..CheckpointFilter::default()
     };
     let limit = limit(query.only("limit")?)?;
-    let page = app.registry.checkpoints(filter, query.only("cursor")?, limit).await?;
+    let page = app
+        .registry
+        .checkpoints(filter, CheckpointOrder::default(), query.only("cursor")?, limit)
+        .await?;
     Ok(Json(page).into_response())
 }
 

@@ -26,6 +26,7 @@
 //! `{reference}` is one segment: its slashes are `%2F`.
 
 mod checkpoints;
+mod contents;
 mod gc;
 mod retention;
 mod stats;
@@ -39,6 +40,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use pagevault_api::checkpoint::Pushed;
+use pagevault_api::reference::Reference;
 
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
@@ -50,6 +52,8 @@ pub(crate) fn router() -> Router<Shared> {
     Router::new()
         .route("/checkpoints", get(checkpoints::list).post(checkpoints::push))
         .route("/checkpoints/{reference}", get(checkpoints::show))
+        .route("/checkpoints/{reference}/processes", get(contents::processes))
+        .route("/checkpoints/{reference}/files", get(contents::files))
         .route("/uploads", post(uploads::open))
         .route("/uploads/{id}", get(uploads::state).patch(uploads::append).delete(uploads::cancel))
         .route("/uploads/{id}/commit", post(uploads::commit))
@@ -79,6 +83,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
             Err(_) => Err(Failure::invalid("the path is not text").into_problem()),
         }
     }
+}
+
+/// The reference in a path.
+fn reference(Segment(text): &Segment) -> Handled<Reference> {
+    text.parse::<Reference>().map_err(|e| Failure::invalid(e.to_string()))
 }
 
 /// The response of a handler.

@@ -6,7 +6,10 @@ use pagevault_api::reference::Reference;
 use pagevault_archive::{Identity, MemberKind};
 use pagevault_builder::{default_repository, time_tag};
 use pagevault_client::LocalCheckpoint;
+use pagevault_criu::{PAGE_BYTES, Process, Report};
 use serde::Serialize;
+
+use super::show::{Found, ProcessLine, text};
 
 /// The same names as in [`pagevault_api::checkpoint::CheckpointDetail`], where they mean the same.
 #[derive(Debug, Serialize)]
@@ -33,6 +36,8 @@ pub(crate) struct View {
     pub(crate) members: Vec<ArchiveMember>,
     pub(crate) processes: serde_json::Value,
     pub(crate) warnings: Vec<String>,
+    #[serde(skip)]
+    pub(crate) found: Found,
 }
 
 impl View {
@@ -66,6 +71,27 @@ impl View {
                 .collect(),
             processes: serde_json::to_value(report)?,
             warnings: report.warnings.clone(),
+            found: found(report),
         })
+    }
+}
+
+fn found(report: &Report) -> Found {
+    let line = |process: &Process| ProcessLine {
+        pid: process.pid,
+        parent: process.ppid,
+        command: process.comm.clone(),
+        threads: process.threads.len(),
+        memory_bytes: process.present_pages.saturating_mul(PAGE_BYTES),
+        files: process.files.len() as u64,
+        executable: process.exe.clone(),
+    };
+    let connections = report.tcp_connections.iter().map(|connection| {
+        let [local, remote] = [&connection.local, &connection.remote].map(|a| a.as_deref());
+        [text(local), text(remote), connection.state.clone()]
+    });
+    Found {
+        processes: report.processes.iter().map(line).collect(),
+        connections: connections.collect(),
     }
 }

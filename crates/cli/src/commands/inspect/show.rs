@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use pagevault_api::checkpoint::CheckpointDetail;
-use serde_json::Value;
 
 use super::local::View;
 use crate::text::{count, escape, share, short, size, table, things};
@@ -12,7 +11,7 @@ use crate::text::{count, escape, share, short, size, table, things};
 const LINES_MAX: usize = 40;
 
 /// A checkpoint on the server.
-pub(crate) fn stored(detail: &CheckpointDetail) -> String {
+pub(crate) fn stored(detail: &CheckpointDetail, found: &Found) -> String {
     let it = &detail.summary;
     let mut out = format!("{}\n", escape(&it.reference.to_string()));
     field(&mut out, "digest", it.digest.as_ref());
@@ -31,6 +30,9 @@ pub(crate) fn stored(detail: &CheckpointDetail) -> String {
     field(&mut out, "stored", &format!("{}, {share} of that", size(it.stored_bytes)));
     let base = it.base.as_ref().map(|base| format!("sha256 {}…", short(base.as_ref())));
     optional(&mut out, "against", base.as_deref());
+    optional(&mut out, "criu", detail.criu.as_deref());
+    optional(&mut out, "kernel", detail.kernel.as_deref());
+    optional(&mut out, "pinned", detail.pin.as_ref().map(|pin| pin.reason.as_str()));
     let pages = &detail.stats.pages;
     let text = format!(
         "{}: {} as they were, {} changed, {} new, {} shared, {} zero",
@@ -42,7 +44,7 @@ pub(crate) fn stored(detail: &CheckpointDetail) -> String {
         count(pages.zero)
     );
     field(&mut out, "pages", &text);
-    report(&mut out, &detail.processes, &detail.warnings);
+    report(&mut out, found, &detail.warnings);
     out
 }
 
@@ -67,7 +69,7 @@ pub(crate) fn file(view: &View) -> String {
     field(&mut out, "tar", &tar);
     field(&mut out, "layer", view.layer_digest.as_ref());
     field(&mut out, "push to", &view.reference.to_string());
-    report(&mut out, &view.processes, &view.warnings);
+    report(&mut out, &view.found, &view.warnings);
     out
 }
 
@@ -86,22 +88,20 @@ fn optional(out: &mut String, name: &str, value: Option<&str>) {
     }
 }
 
-/// Processes, connections and warnings of the report on the process images.
-fn report(out: &mut String, report: &Value, warnings: &[String]) {
-    let list = |name: &str| report.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let processes = list("processes");
+/// Processes, connections and warnings.
+fn report(out: &mut String, found: &Found, warnings: &[String]) {
+    let Found { processes, connections } = found;
     if !processes.is_empty() {
-        let rows = processes.iter().take(LINES_MAX).map(process).collect::<Vec<_>>();
+        let rows = processes.iter().take(LINES_MAX).map(ProcessLine::row).collect::<Vec<_>>();
         out.push('\n');
         let header = ["PID", "PARENT", "COMMAND", "THREADS", "MEMORY", "FILES", "EXECUTABLE"];
         out.push_str(&table(&header, &rows, &[0, 1, 3, 4, 5]));
         rest(out, processes.len());
     }
-    let connections = list("tcp_connections");
     if !connections.is_empty() {
         out.push_str("\nTCP CONNECTIONS\n");
-        for connection in connections.iter().take(LINES_MAX) {
-            let [local, remote, state] = ["local", "remote", "state"].map(|k| text(connection, k));
+        for [local, remote, state] in connections.iter().take(LINES_MAX) {
+            let [local, remote, state] = [local, remote, state].map(|text| escape(text));
             let _ = writeln!(out, "{local} - {remote}  {state}");
         }
         rest(out, connections.len());
@@ -121,24 +121,43 @@ fn rest(out: &mut String, all: usize) {
     }
 }
 
-fn process(process: &Value) -> Vec<String> {
-    let number = |name: &str| process.get(name).and_then(Value::as_u64).unwrap_or(0);
-    let length = |name: &str| {
-        process.get(name).and_then(Value::as_array).map_or(0, |list| list.len() as u64)
-    };
-    vec![
-        number("pid").to_string(),
-        number("ppid").to_string(),
-        text(process, "comm"),
-        count(length("threads")),
-        size(number("present_pages").saturating_mul(4096)),
-        count(length("files")),
-        text(process, "exe"),
-    ]
+/// What was found in the images, of a server or of a file.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) processes: Vec<ProcessLine>,
+    /// Address here, address there, state.
+    pub(crate) connections: Vec<[String; 3]>,
 }
 
-fn text(value: &Value, name: &str) -> String {
-    value.get(name).and_then(Value::as_str).map_or_else(|| "-".to_owned(), escape)
+/// A process in a table.
+#[derive(Debug, Clone)]
+pub(crate) struct ProcessLine {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) command: Option<String>,
+    pub(crate) threads: usize,
+    pub(crate) memory_bytes: u64,
+    pub(crate) files: u64,
+    pub(crate) executable: Option<String>,
+}
+
+impl ProcessLine {
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.pid.to_string(),
+            self.parent.to_string(),
+            escape(&text(self.command.as_deref())),
+            count(self.threads as u64),
+            size(self.memory_bytes),
+            count(self.files),
+            escape(&text(self.executable.as_deref())),
+        ]
+    }
+}
+
+/// A text, or that there is none.
+pub(crate) fn text(value: Option<&str>) -> String {
+    value.unwrap_or("-").to_owned()
 }
 
 #[cfg(test)]
@@ -147,13 +166,19 @@ mod tests {
 
     #[test]
     fn reports_are_escaped_and_bounded() {
-        let process = serde_json::json!({
-            "pid": 1, "ppid": 0, "comm": "x\u{1b}]0;owned\u{7}", "exe": null,
-            "threads": [{}, {}], "files": [], "present_pages": 300,
-        });
-        let json = serde_json::json!({ "processes": vec![process; 41], "tcp_connections": 7 });
+        let process = ProcessLine {
+            pid: 1,
+            parent: 0,
+            command: Some("x\u{1b}]0;owned\u{7}".to_owned()),
+            threads: 2,
+            memory_bytes: 1 << 20,
+            files: 0,
+            executable: None,
+        };
+        let connections = vec![["a\u{1b}".to_owned(), "b".to_owned(), "established".to_owned()]];
+        let found = Found { processes: vec![process; 41], connections };
         let mut out = String::new();
-        report(&mut out, &json, &["odd\nthing".to_owned()]);
+        report(&mut out, &found, &["odd\nthing".to_owned()]);
         assert!(!out.contains('\u{1b}') && !out.contains('\u{7}'));
         let shown = out.lines().filter(|line| line.contains("owned")).count();
         assert_eq!(shown, LINES_MAX);

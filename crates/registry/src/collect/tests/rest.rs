@@ -50,6 +50,10 @@ pub(super) fn all_goes(memory: &MemoryStore) {
     }
     let (listed, _) = now(plain.catalog.records(None, 10_000)).unwrap();
     for record in listed {
+        if let ListedKind::Detail(digest) = &record.kind {
+            let found = now(plain.catalog.find_detail(&record.repository, digest)).unwrap();
+            assert!(found.is_none(), "{}: detail {digest} is still there", record.repository);
+        }
         if let ListedKind::Blob(digest) = record.kind {
             let found = now(plain.catalog.find_blob(&record.repository, &digest)).unwrap();
             assert!(found.is_none(), "{}: blob {digest} is still there", record.repository);

@@ -9,6 +9,7 @@ use pagevault_catalog::{BlobLocation, Catalog, ListedKind, ManifestRecord};
 use pagevault_objects::{MemoryStore, ObjectStore};
 use pagevault_pagestore::{PAGE, PageStore, PageStoreOptions, RecipeId, Watch, Workers};
 
+use super::actors::detail;
 use super::schedule::{YieldStore, now};
 use crate::collect::{CollectSettings, Collector};
 use crate::publish::Publisher;
@@ -168,6 +169,14 @@ impl Plain {
         record: &ManifestRecord,
         deleted: &BTreeSet<(String, String)>,
     ) {
+        if record.checkpoint.is_some() {
+            let kept = now(self.catalog.find_detail(repository, &record.digest)).unwrap();
+            let known = detail(manifest_number(record.digest.as_ref()));
+            // An image that came over OCI, was described, deleted, collected and sent again, all within
+            // a moment, gets its detail back a moment later.
+            let late = record.bytes == b"oci" && kept.is_none();
+            assert!(late || kept == Some(known), "{repository}@{}: no detail", record.digest);
+        }
         for (digest, location) in &record.blobs {
             let name = digest.parse::<Digest>().unwrap();
             let of = format!("{repository}@{}, blob {digest}", record.digest);
@@ -234,8 +243,12 @@ pub(super) fn config_digest() -> Digest {
 }
 
 fn layer_number(digest: &str) -> u64 {
+    manifest_number(digest) - 1_000
+}
+
+fn manifest_number(digest: &str) -> u64 {
     let hex = digest.rsplit(':').next().unwrap();
-    u64::from_str_radix(&hex[48..], 16).unwrap() - 1_000
+    u64::from_str_radix(&hex[48..], 16).unwrap()
 }
 
 fn digest(number: u64) -> Digest {

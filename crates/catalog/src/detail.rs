@@ -1,0 +1,95 @@
+//! What is known in detail of a checkpoint: a record of its own beside the manifest's, so that
+//! whoever pulls does not read it.
+//!
+//! A line of JSON like the one around every record, then the detail as whoever wrote it had it:
+//! megabytes, perhaps, which nothing here looks into.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use pagevault_api::Digest;
+use pagevault_objects::{ErrorKind, Precondition};
+
+use crate::entry::Entry;
+use crate::error::CatalogError;
+use crate::keys::Name;
+use crate::record::{Envelope, Mark};
+use crate::{Catalog, Result};
+
+impl Catalog {
+    /// The detail of a checkpoint, by its manifest's digest; nothing if there is none.
+    pub async fn find_detail(&self, repository: &str, digest: &Digest) -> Result<Option<Bytes>> {
+        Ok(self.detail_entry(repository, digest).await?.record)
+    }
+
+    /// The same, with its mark.
+    pub async fn detail_entry(&self, repository: &str, digest: &Digest) -> Result<Entry<Bytes>> {
+        let name = Name::Detail { repository: repository.to_owned(), digest: digest.clone() };
+        let key = name.key()?;
+        match self.store.get(&key).await {
+            Ok(object) => {
+                let (record, mark) = split(key.as_str(), object.bytes)?;
+                let when = Precondition::Matches(object.version);
+                Ok(Entry { record, mark, next: None, key, when })
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Ok(Entry { record: None, mark: None, next: None, key, when: Precondition::Absent })
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Writes a detail if the record is still the one that was read; false if it is not.
+    pub async fn swap_detail(
+        &self,
+        old: &Entry<Bytes>,
+        detail: Option<Bytes>,
+        mark: Option<Mark>,
+    ) -> Result<Option<Entry<Bytes>>> {
+        let bytes = join(detail.as_ref(), mark)?;
+        match self.store.put(&old.key, bytes, old.when.clone()).await {
+            Ok(version) => {
+                let (key, when) = (old.key.clone(), Precondition::Matches(version));
+                Ok(Some(Entry { record: detail, mark, next: None, key, when }))
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// The record in the envelope says only that there is one.
+fn join(detail: Option<&Bytes>, mark: Option<Mark>) -> Result<Bytes> {
+    let line = Envelope::new(detail.map(|_| true), mark)?.to_bytes()?;
+    let mut bytes = BytesMut::with_capacity(line.len() + 1 + detail.map_or(0, Bytes::len));
+    bytes.put(line.as_slice());
+    bytes.put_u8(b'\n');
+    bytes.put(detail.map_or(&[][..], |detail| detail));
+    Ok(bytes.freeze())
+}
+
+fn split(key: &str, mut bytes: Bytes) -> Result<(Option<Bytes>, Option<Mark>)> {
+    let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| {
+        CatalogError::Corrupt { key: key.to_owned(), what: "its first line has no end".to_owned() }
+    })?;
+    let detail = bytes.split_off(end + 1);
+    let envelope = Envelope::<bool>::from_bytes(key, &bytes)?;
+    Ok((envelope.record.map(|_| detail), envelope.mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_comes_back_as_it_was() {
+        for detail in [None, Some(Bytes::new()), Some(Bytes::from_static(b"{\"a\":\n1}"))] {
+            for mark in [None, Some(Mark::Condemned)] {
+                let bytes = join(detail.as_ref(), mark).unwrap();
+                assert_eq!(split("k", bytes).unwrap(), (detail.clone(), mark));
+            }
+        }
+        for bad in ["", "{}", "{}\n", "x\n{}"] {
+            let read = split("k", Bytes::from_static(bad.as_bytes()));
+            assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Which values look like secrets. By guesses, so on the side of caution; whoever needs a value has
+//! the raw memory.
+
+use pagevault_api::contents::Variable;
+
+/// Parts of names whose values are kept back.
+const NAMES: [&str; 17] = [
+    "PASS",
+    "PWD",
+    "SECRET",
+    "TOKEN",
+    "KEY",
+    "CRED",
+    "AUTH",
+    "PRIVATE",
+    "SIGNATURE",
+    "SALT",
+    "SESSION",
+    "COOKIE",
+    "CERT",
+    "DSN",
+    "CONNECTION_STRING",
+    "WEBHOOK",
+    "JWT",
+];
+/// Names that have such a part and hold no secret.
+const HARMLESS: [&str; 3] = ["PWD", "OLDPWD", "KEYBOARD"];
+/// Beginnings of values that are secrets, whatever they are called.
+const VALUES: [&str; 10] =
+    ["eyJ", "ghp_", "gho_", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "sk-", "-----BEGIN"];
+/// From here on a text without words is more likely a key than anything else.
+const RANDOM_BYTES_MIN: usize = 32;
+
+/// A variable of the form `NAME=VALUE`, its value kept back if it looks like a secret.
+pub(crate) fn mask(variable: &str) -> Variable {
+    let (name, value) = variable.split_once('=').unwrap_or((variable, ""));
+    let masked = !value.is_empty() && (is_secret_name(name) || is_secret_value(value));
+    Variable { name: name.to_owned(), value: (!masked).then(|| value.to_owned()), masked }
+}
+
+fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    !HARMLESS.contains(&name.as_str()) && NAMES.iter().any(|part| name.contains(part))
+}
+
+fn is_secret_value(value: &str) -> bool {
+    VALUES.iter().any(|start| value.starts_with(start)) || has_password(value) || is_random(value)
+}
+
+/// `scheme://user:password@host`.
+fn has_password(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+/// Long, of one word, letters and digits mixed: hex, base64.
+fn is_random(value: &str) -> bool {
+    let of_key = |b: u8| b.is_ascii_alphanumeric() || b"+/=_-".contains(&b);
+    let has = |kind: fn(&u8) -> bool| value.as_bytes().iter().any(kind);
+    value.len() >= RANDOM_BYTES_MIN
+        && value.bytes().all(of_key)
+        && !value.starts_with('/')
+        && has(u8::is_ascii_digit)
+        && has(u8::is_ascii_alphabetic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_kept_back_and_the_rest_is_not() {
+        for secret in [
+            "DB_PASSWORD=x",
+            "password=x",
+            "AWS_SECRET_ACCESS_KEY=abc",
+            "apiKey=1",
+            "DATABASE_URL=postgres://u:p@db/x",
+            "A=eyJhbGciOi",
+            "A=AKIAIOSFODNN7EXAMPLE",
+            "HASH=9f86d081884c7d659a2feaa0c55ad015",
+        ] {
+            let variable = mask(secret);
+            assert!(variable.masked && variable.value.is_none(), "{secret}");
+        }
+        for open in [
+            "PATH=/usr/local/sbin:/usr/local/bin",
+            "HOSTNAME=cart-7d9f8b6c5d-x2x9z",
+            "KUBERNETES_PORT=tcp://10.96.0.1:443",
+            "PWD=/data",
+            "URL=https://example.com/a@b:c",
+            "REDIS_SHA_URL=",
+            "DB_PASSWORD=",
+            "odd",
+            "JAVA_HOME=/opt/java/openjdk-21-very-long-path-of-a-jdk-0123456789",
+        ] {
+            assert!(!mask(open).masked, "{open}");
+        }
+    }
+}
