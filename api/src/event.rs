@@ -42,7 +42,7 @@ pub enum EventKind {
         /// The checkpoint as it is now.
         checkpoint: Box<Checkpoint>,
     },
-    /// A checkpoint was deleted, by whom also: a client, a retention policy.
+    /// A checkpoint, or another image, was deleted, by whomever: a client, a retention policy.
     CheckpointDeleted {
         /// Where it was.
         reference: Reference,

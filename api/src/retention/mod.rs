@@ -30,6 +30,7 @@ mod period;
 mod plan;
 
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 pub use check::InvalidRetention;
 pub use period::{InvalidPeriod, Period};
@@ -45,7 +46,7 @@ use crate::size::ByteSize;
 pub const ORPHAN_LABEL: &str = "pagevault.io/orphan";
 
 /// Policies and quotas: body of `GET` and `PUT /api/v1/retention/policies`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct RetentionConfig {
     /// What is kept. Of each scope there is one at most.
@@ -55,7 +56,7 @@ pub struct RetentionConfig {
 }
 
 /// What of a scope is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Policy {
     /// What it governs.
@@ -65,6 +66,7 @@ pub struct Policy {
     pub keep_last: Option<u32>,
     /// Those that are younger than this, seen from the newest of their history.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub keep_within: Option<Period>,
     /// The newest of each of the last so many hours in which there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +84,7 @@ pub struct Policy {
     pub retain_orphan: bool,
     /// Those that were taken longer ago go.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub max_age: Option<Period>,
     /// Those whose tar is larger go; in bytes.
     #[serde(deserialize_with = "size", skip_serializing_if = "Option::is_none")]
@@ -143,7 +146,9 @@ impl Policy {
 /// What a policy governs: everything, unless it names a namespace, and in it a pod, a container, or a
 /// container of one pod. The narrowest policy that fits a checkpoint governs it, and no other:
 /// container before pod before namespace.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Scope {
     /// Kubernetes namespace; `podman` for podman's containers.
@@ -158,7 +163,7 @@ pub struct Scope {
 }
 
 /// What a group of checkpoints may come to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Limits {
     /// Their number.
@@ -180,7 +185,7 @@ impl Limits {
 }
 
 /// What a namespace may take: a push that would exceed it is refused.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quota {
     /// Kubernetes namespace; `podman` for podman's containers.

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use oci_spec::image::Digest;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Scope;
 use crate::reference::Reference;
 use crate::run::Run;
 
 /// Body of `POST /api/v1/retention/runs`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct StartRetention {
     /// Only say what would go.
@@ -20,7 +21,7 @@ pub struct StartRetention {
 pub type RetentionRun = Run<RetentionResult>;
 
 /// What a run did; after a dry run, what it would have done.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RetentionResult {
     /// ETag of the policies that it went by.
@@ -41,12 +42,13 @@ pub struct RetentionResult {
 
 /// What is decided of one checkpoint. Listed by `GET /api/v1/retention/runs/{id}/plan`, sorted by
 /// namespace, pod and container, newest first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionDecision {
     /// Repository and digest.
     pub reference: Reference,
     /// Digest of the image's manifest.
+    #[schema(value_type = String)]
     pub digest: Digest,
     /// Kubernetes namespace; `podman` for podman's containers.
     pub namespace: String,
@@ -55,6 +57,7 @@ pub struct RetentionDecision {
     /// Name of the container.
     pub container: String,
     /// When the checkpoint was taken.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Bytes of the tar.
     pub logical_bytes: u64,
@@ -72,7 +75,7 @@ pub struct RetentionDecision {
 }
 
 /// Whether a checkpoint stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum RetentionAction {
     /// It stays.
@@ -82,7 +85,7 @@ pub enum RetentionAction {
 }
 
 /// Why a checkpoint stays or goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetentionReason {
     /// The rule, for programs.
@@ -92,7 +95,9 @@ pub struct RetentionReason {
 }
 
 /// A rule that keeps a checkpoint or lets it go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum RetentionRule {
     /// It is pinned: it stays.

@@ -238,7 +238,13 @@ impl View {
 
     /// Notes that the view holds all that the truth does.
     pub(crate) async fn complete(&self) -> Result<()> {
-        self.run(|db| Ok(db.pragma_update(None, "user_version", SCHEMA_VERSION)?)).await
+        self.run(|db| {
+            db.pragma_update(None, "synchronous", "full")?;
+            // From the log into the file, which is then on the disk before it is said to be complete.
+            db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            Ok(db.pragma_update(None, "user_version", SCHEMA_VERSION)?)
+        })
+        .await
     }
 }
 
@@ -257,6 +263,8 @@ fn open(path: &Path) -> Result<(Connection, bool)> {
     }
     let connection = connect(path)?;
     connection.execute_batch(SCHEMA)?;
+    // While it is filled there is nothing to lose: one that is not complete is made anew.
+    connection.pragma_update(None, "synchronous", "off")?;
     Ok((connection, true))
 }
 

@@ -93,17 +93,16 @@ impl Registry {
     pub(crate) async fn find(&self, reference: &Reference) -> Result<Found> {
         names::check(&reference.repository)?;
         let found = self.catalog.resolve(&reference.repository, &reference.selector).await;
-        let mut manifest = found.map_err(catalog_error)?.ok_or_else(|| {
+        let manifest = found.map_err(catalog_error)?.ok_or_else(|| {
             RegistryError::new(Kind::ManifestUnknown, format!("no checkpoint {reference}"))
         })?;
-        let checkpoint = manifest.checkpoint.take().ok_or_else(|| {
+        Found::of(manifest).ok_or_else(|| {
             let message = format!(
                 "{reference} is an image of which nothing more is known: no checkpoint, or one that \
                  came a moment ago"
             );
             RegistryError::new(Kind::ManifestUnknown, message)
-        })?;
-        Ok(Found { manifest, checkpoint })
+        })
     }
 
     /// What is known of a checkpoint in detail. Large ones are read off the async threads.
@@ -131,6 +130,12 @@ impl Registry {
 }
 
 impl Found {
+    /// A manifest that is known to be a checkpoint's.
+    pub(crate) fn of(mut manifest: ManifestRecord) -> Option<Self> {
+        let checkpoint = manifest.checkpoint.take()?;
+        Some(Self { manifest, checkpoint })
+    }
+
     /// What lists show of it, under the name that was asked for.
     pub(crate) fn summary(&self, reference: &Reference) -> Checkpoint {
         let pinned = self.checkpoint.pin.is_some();

@@ -6,11 +6,13 @@ mod blobs;
 mod collect;
 mod describe;
 mod error;
+mod events;
 mod folder;
 mod growing;
 mod hashing;
 mod history;
 mod ingest;
+mod keep;
 mod landed;
 mod manifests;
 mod names;
@@ -19,6 +21,7 @@ mod publish;
 mod pull;
 mod receive;
 mod referrers;
+mod restoring;
 mod retention;
 mod room;
 mod runs;
@@ -46,6 +49,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use blobs::BlobUpload;
 pub use error::{RegistryError, RegistryErrorKind};
+pub use events::Listening;
 pub use hashing::DigestAlgorithm;
 pub use pagevault_catalog::Policies;
 pub use pagevault_pagestore::IndexStats;
@@ -120,6 +124,7 @@ pub struct Registry {
     vain: collect::Vain,
     background: background::Background,
     disk: Arc<DiskStore>,
+    events: events::Events,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
 }
@@ -168,6 +173,7 @@ impl Registry {
             vain: collect::Vain::default(),
             background: background::Background::default(),
             disk,
+            events: events::Events::default(),
             opened_at,
         });
         registry.spool.remove_abandoned().await;

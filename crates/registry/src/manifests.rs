@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_api::annotations;
+use pagevault_api::event::EventKind;
 use pagevault_api::media_types::{DOCKER_MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST};
-use pagevault_api::reference::Selector;
+use pagevault_api::reference::{Reference, Selector};
 use pagevault_catalog::NewManifest;
 use serde::{Deserialize, Deserializer};
 
@@ -133,7 +134,15 @@ impl Registry {
         names::check(repository)?;
         let removed = match selector {
             Selector::Tag(tag) => self.catalog.delete_tag(repository, tag).await,
-            Selector::Digest(digest) => self.catalog.delete_manifest(repository, digest).await,
+            Selector::Digest(digest) => {
+                let removed = self.catalog.delete_manifest(repository, digest).await;
+                if let Ok(true) = removed {
+                    let reference = Reference::digest(repository, digest.clone());
+                    let digest = digest.clone();
+                    self.events.tell(EventKind::CheckpointDeleted { reference, digest });
+                }
+                removed
+            }
         };
         self.quotas.books.changed();
         match removed.map_err(catalog_error)? {

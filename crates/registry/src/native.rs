@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pagevault_api::checkpoint::Pushed;
-use pagevault_api::reference::Selector;
+use pagevault_api::event::EventKind;
+use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::upload::{CommitUpload, HINT_BYTES_MAX, NewUpload, Upload};
 use pagevault_archive::decode::Outer;
 
@@ -92,9 +93,21 @@ impl Registry {
         match Box::pin(self.store_upload(&mut held, announced, &commit)).await {
             Ok(pushed) => {
                 self.spool.settle(&mut held, pushed.clone()).await;
+                if pushed.created {
+                    self.tell_pushed(&pushed.reference).await;
+                }
                 Ok(pushed)
             }
             Err(error) => Err(self.failed(held, error).await),
+        }
+    }
+
+    /// Tells those who listen of a checkpoint that is new. One that has gone already is told of by
+    /// whoever deleted it.
+    pub(crate) async fn tell_pushed(&self, reference: &Reference) {
+        if let Ok(found) = self.find(reference).await {
+            let checkpoint = Box::new(found.summary(reference));
+            self.events.tell(EventKind::CheckpointPushed { checkpoint });
         }
     }
 

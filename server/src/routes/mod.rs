@@ -21,9 +21,11 @@ use crate::observe::observe;
 
 /// The routes, guarded and observed.
 pub(crate) fn router(app: Shared) -> Router {
+    let (native, description) = native::router();
+    app.describe(&description);
     let guarded = Router::new()
         .merge(oci::router())
-        .nest("/api/v1", native::router())
+        .nest("/api/v1", native)
         .route("/", get(pages::start))
         .route("/style.css", get(pages::style))
         .fallback(unknown)

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod clients;
+mod contract;
 mod gc;
+mod history;
 mod limits;
 mod native;
 mod oci_pull;

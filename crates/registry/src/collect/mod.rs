@@ -12,6 +12,7 @@ mod upkeep;
 use std::sync::Arc;
 use std::time::Instant;
 
+use pagevault_api::event::EventKind;
 use pagevault_api::gc::{GcBuried, GcCounts, GcKept, GcResult, GcRun, GcTrigger};
 use pagevault_pagestore::{Rebase, Watch};
 use tracing::Instrument as _;
@@ -34,6 +35,7 @@ impl Registry {
         let (run, watch) = self.runs.begin(dry_run, trigger)?;
         let registry = Arc::clone(self);
         let id = run.id;
+        self.events.tell(EventKind::GcStarted { run: Box::new(run.clone()) });
         let collecting = async move {
             let outcome = registry.collect(id, dry_run, &watch).await;
             registry.quotas.books.changed();
@@ -41,6 +43,9 @@ impl Registry {
                 log(dry_run, result);
             }
             registry.runs.end(id, outcome);
+            if let Some(run) = registry.collections().into_iter().find(|run| run.id == id) {
+                registry.events.tell(EventKind::GcFinished { run: Box::new(run) });
+            }
         };
         // A trace of its own: it goes on when the request that asked for it has ended.
         let span = tracing::info_span!(parent: None, "collect", gc.id = id, gc.dry_run = dry_run);

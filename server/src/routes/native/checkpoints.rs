@@ -6,11 +6,14 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
-use pagevault_api::checkpoint::{CheckpointFilter, CheckpointOrder};
-use pagevault_api::reference::Reference;
+use jiff::Timestamp;
+use pagevault_api::checkpoint::{
+    Checkpoint, CheckpointDetail, CheckpointFilter, CheckpointOrder, Pushed, SortKey,
+};
+use pagevault_api::page::Page;
 use pagevault_api::upload::{CommitUpload, NewUpload, PushOptions};
 
-use super::{Segment, pushed, respond};
+use super::{Problems, Segment, pushed, reference, respond};
 use crate::app::Shared;
 use crate::body::{Incoming, send};
 use crate::errors::{Failure, Handled};
@@ -20,7 +23,20 @@ use crate::query::Query;
 const LIMIT: usize = 50;
 const LIMIT_MAX: usize = 1000;
 
-/// `POST /api/v1/checkpoints`: the body is the tar, of known or unknown length.
+/// Push a checkpoint
+///
+/// The body is the tar, plain or compressed with gzip or zstd, of known or unknown length.
+#[utoipa::path(
+    post, path = "/checkpoints", tag = "checkpoints",
+    params(
+        ("ref" = Option<String>, Query, description = "Where to put it, as REPOSITORY:TAG."),
+        ("workload" = Option<String>, Query, description = "What the pod belongs to."),
+        ("node" = Option<String>, Query, description = "Node that it was taken on."),
+        ("label" = Option<Vec<String>>, Query, description = "key=value; may be given many times."),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, body = Pushed), (status = 200, body = Pushed), Problems)
+)]
 pub(super) async fn push(State(app): State<Shared>, request: Request) -> Response {
     respond(Box::pin(push_body(&app, request)).await)
 }
@@ -49,42 +65,106 @@ async fn push_body(app: &Shared, request: Request) -> Handled {
     Ok(pushed(done))
 }
 
-/// `GET /api/v1/checkpoints`: newest first.
+/// List checkpoints
+#[utoipa::path(
+    get, path = "/checkpoints", tag = "checkpoints",
+    params(
+        ("namespace" = Option<String>, Query), ("pod" = Option<String>, Query),
+        ("container" = Option<String>, Query),
+        ("workload" = Option<String>, Query, description = "The one that was named at the push, else the pod's name."),
+        ("node" = Option<String>, Query),
+        ("image" = Option<String>, Query, description = "Image of the container, or its digest."),
+        ("repository" = Option<String>, Query),
+        ("label" = Option<Vec<String>>, Query, description = "key=value; may be given many times."),
+        ("pinned" = Option<bool>, Query),
+        ("since" = Option<String>, Query, description = "Taken at this time or later (RFC 3339)."),
+        ("until" = Option<String>, Query, description = "Taken before this time (RFC 3339)."),
+        ("sort" = Option<SortKey>, Query, description = "Default: time."),
+        ("order" = Option<String>, Query, description = "asc or desc; default desc: newest or largest first."),
+        ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before."),
+    ),
+    responses((status = 200, body = Page<Checkpoint>), Problems)
+)]
 pub(super) async fn list(State(app): State<Shared>, uri: Uri) -> Response {
     respond(list_page(&app, &uri).await)
 }
 
 async fn list_page(app: &Shared, uri: &Uri) -> Handled {
-    const NAMES: [&str; 8] =
-        ["namespace", "pod", "container", "workload", "repository", "label", "limit", "cursor"];
+    const NAMES: [&str; 15] = [
+        "namespace",
+        "pod",
+        "container",
+        "workload",
+        "node",
+        "image",
+        "repository",
+        "label",
+        "pinned",
+        "since",
+        "until",
+        "sort",
+        "order",
+        "limit",
+        "cursor",
+    ];
     let query = Query::strict(uri, &NAMES)?;
+    let (filter, order) = (filter(&query)?, order(&query)?);
+    let limit = limit(query.only("limit")?)?;
+    let page = app.registry.checkpoints(filter, order, query.only("cursor")?, limit).await?;
+    Ok(Json(page).into_response())
+}
+
+fn filter(query: &Query) -> Handled<CheckpointFilter> {
     let only = |name| query.only(name).map(|value| value.map(str::to_owned));
-    let filter = CheckpointFilter {
+    let pinned = query.only("pinned")?.map(str::parse).transpose();
+    Ok(CheckpointFilter {
         namespace: only("namespace")?,
         pod: only("pod")?,
         container: only("container")?,
         workload: only("workload")?,
+        node: only("node")?,
+        image: only("image")?,
         repository: only("repository")?,
-        labels: labels(&query)?,
-        ..CheckpointFilter::default()
+        labels: labels(query)?,
+        pinned: pinned.map_err(|_| Failure::invalid("pinned is true or false"))?,
+        since: time(query, "since")?,
+        until: time(query, "until")?,
+    })
+}
+
+fn order(query: &Query) -> Handled<CheckpointOrder> {
+    let by = match query.only("sort")? {
+        None | Some("time") => SortKey::Time,
+        Some("size") => SortKey::Size,
+        Some("stored") => SortKey::Stored,
+        Some(_) => return Err(Failure::invalid("sort is time, size or stored")),
     };
-    let limit = limit(query.only("limit")?)?;
-    let page = app
-        .registry
-        .checkpoints(filter, CheckpointOrder::default(), query.only("cursor")?, limit)
-        .await?;
-    Ok(Json(page).into_response())
+    match query.only("order")? {
+        None | Some("desc") => Ok(CheckpointOrder { by, ascending: false }),
+        Some("asc") => Ok(CheckpointOrder { by, ascending: true }),
+        Some(_) => Err(Failure::invalid("order is asc or desc")),
+    }
 }
 
-/// `GET /api/v1/checkpoints/{reference}`: one, with all that is known of it.
-pub(super) async fn show(State(app): State<Shared>, Segment(text): Segment, uri: Uri) -> Response {
-    respond(detail(&app, &text, &uri).await)
+fn time(query: &Query, name: &str) -> Handled<Option<Timestamp>> {
+    let time = query.only(name)?.map(str::parse).transpose();
+    time.map_err(|_| Failure::invalid(format!("{name} is no time as in 2026-11-23T09:20:33Z")))
 }
 
-async fn detail(app: &Shared, text: &str, uri: &Uri) -> Handled {
+/// Show a checkpoint
+#[utoipa::path(
+    get, path = "/checkpoints/{reference}", tag = "checkpoints",
+    params(("reference" = String, Path, description = "`REPOSITORY:TAG` or `REPOSITORY@DIGEST`, as one segment: slashes are `%2F`.")),
+    responses((status = 200, body = CheckpointDetail), Problems)
+)]
+pub(super) async fn show(State(app): State<Shared>, at: Segment, uri: Uri) -> Response {
+    respond(detail(&app, &at, &uri).await)
+}
+
+async fn detail(app: &Shared, at: &Segment, uri: &Uri) -> Handled {
     Query::strict(uri, &[])?;
-    let reference: Reference = text.parse().map_err(invalid)?;
-    Ok(Json(app.registry.checkpoint(&reference).await?).into_response())
+    Ok(Json(app.registry.checkpoint(&reference(at)?).await?).into_response())
 }
 
 fn options(query: &Query) -> Handled<PushOptions> {

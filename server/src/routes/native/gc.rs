@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use pagevault_api::gc::{GcTrigger, StartGc};
+use pagevault_api::gc::{GcExplanation, GcRun, GcTrigger, StartGc};
 use pagevault_api::page::Page;
 
 use super::retention::{fresh, number};
-use super::{Segment, respond, uploads};
+use super::{Problems, Segment, respond, uploads};
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
 use crate::query::Query;
@@ -17,7 +17,13 @@ use crate::reply::set;
 /// Bytes of a body that says how to collect.
 const START_MAX: u64 = 4 << 10;
 
-/// `POST /api/v1/gc`: starts a collection, which goes on by itself; 409 while there is one.
+/// Start a collection
+///
+/// It goes on by itself; 409 while there is one.
+#[utoipa::path(
+    post, path = "/gc", tag = "operation", request_body = StartGc,
+    responses((status = 202, body = GcRun), Problems)
+)]
 pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
     respond(begin(&app, request).await)
 }
@@ -31,7 +37,13 @@ async fn begin(app: &Shared, request: Request) -> Handled {
     Ok(response)
 }
 
-/// `GET /api/v1/gc`: the collections since the server started, newest first.
+/// List collections
+///
+/// Those since the server started, newest first.
+#[utoipa::path(
+    get, path = "/gc", tag = "operation",
+    responses((status = 200, body = Page<GcRun>), Problems)
+)]
 pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
     respond(list(&app, &uri))
 }
@@ -42,7 +54,11 @@ fn list(app: &Shared, uri: &Uri) -> Handled {
     Ok(fresh(page))
 }
 
-/// `GET /api/v1/gc/{id}`: one of them.
+/// Show a collection
+#[utoipa::path(
+    get, path = "/gc/{id}", tag = "operation", params(("id" = u64, Path)),
+    responses((status = 200, body = GcRun), Problems)
+)]
 pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let found = || {
         Query::strict(&uri, &[])?;
@@ -51,7 +67,13 @@ pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Ur
     respond(found())
 }
 
-/// `POST /api/v1/gc/{id}/cancel`: asks it to end. What it has removed nothing needed.
+/// Ask a collection to end
+///
+/// What it has removed nothing needed.
+#[utoipa::path(
+    post, path = "/gc/{id}/cancel", tag = "operation", params(("id" = u64, Path)),
+    responses((status = 202, body = GcRun), Problems)
+)]
 pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let asked = || {
         Query::strict(&uri, &[])?;
@@ -61,7 +83,12 @@ pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri:
     respond(asked())
 }
 
-/// `GET /api/v1/gc/explain?digest=`: why something is kept, or that nothing is known of it.
+/// Explain why something is kept
+#[utoipa::path(
+    get, path = "/gc/explain", tag = "operation",
+    params(("digest" = String, Query, description = "Digest of a manifest or blob, or an object's name.")),
+    responses((status = 200, body = GcExplanation), Problems)
+)]
 pub(super) async fn explain(State(app): State<Shared>, uri: Uri) -> Response {
     respond(reasons(&app, &uri).await)
 }

@@ -27,7 +27,10 @@
 
 mod checkpoints;
 mod contents;
+mod events;
 mod gc;
+mod keep;
+mod openapi;
 mod retention;
 mod stats;
 mod uploads;
@@ -38,40 +41,78 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
 use pagevault_api::checkpoint::Pushed;
+use pagevault_api::event::Event;
+use pagevault_api::problem::{Problem, ProblemKind};
 use pagevault_api::reference::Reference;
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
 use crate::query::encode;
 use crate::reply::set;
 
-/// The routes, below `/api/v1`.
-pub(crate) fn router() -> Router<Shared> {
-    Router::new()
-        .route("/checkpoints", get(checkpoints::list).post(checkpoints::push))
-        .route("/checkpoints/{reference}", get(checkpoints::show))
-        .route("/checkpoints/{reference}/processes", get(contents::processes))
-        .route("/checkpoints/{reference}/files", get(contents::files))
-        .route("/uploads", post(uploads::open))
-        .route("/uploads/{id}", get(uploads::state).patch(uploads::append).delete(uploads::cancel))
-        .route("/uploads/{id}/commit", post(uploads::commit))
-        .route("/stats", get(stats::totals))
-        .route("/gc", get(gc::runs).post(gc::start))
-        .route("/gc/explain", get(gc::explain))
-        .route("/gc/{id}", get(gc::run))
-        .route("/gc/{id}/cancel", post(gc::cancel))
-        .route("/retention/policies", get(retention::policies).put(retention::put_policies))
-        .route("/retention/run", post(retention::start))
-        .route("/retention/runs", get(retention::runs))
-        .route("/retention/runs/{id}", get(retention::run))
-        .route("/retention/runs/{id}/cancel", post(retention::cancel))
-        .route("/retention/runs/{id}/plan", get(retention::plan))
-        .route("/verify", get(verify::last).post(verify::start))
+/// The routes, below `/api/v1`, and their description. What is not described is not served.
+pub(crate) fn router() -> (Router<Shared>, OpenApi) {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(checkpoints::list, checkpoints::push))
+        .routes(routes!(checkpoints::show, keep::delete))
+        .routes(routes!(keep::pin, keep::unpin))
+        .routes(routes!(keep::label))
+        .routes(routes!(contents::processes))
+        .routes(routes!(contents::files))
+        .routes(routes!(contents::environment))
+        .routes(routes!(contents::rootfs))
+        .routes(routes!(contents::restore))
+        .routes(routes!(stats::workloads))
+        .routes(routes!(stats::totals))
+        .routes(routes!(stats::namespaces))
+        .routes(routes!(events::stream))
+        .routes(routes!(uploads::open))
+        .routes(routes!(uploads::state, uploads::append, uploads::cancel))
+        .routes(routes!(uploads::commit))
+        .routes(routes!(gc::runs, gc::start))
+        .routes(routes!(gc::explain))
+        .routes(routes!(gc::run))
+        .routes(routes!(gc::cancel))
+        .routes(routes!(retention::policies, retention::put_policies))
+        .routes(routes!(retention::start))
+        .routes(routes!(retention::runs))
+        .routes(routes!(retention::run))
+        .routes(routes!(retention::cancel))
+        .routes(routes!(retention::plan))
+        .routes(routes!(verify::last, verify::start))
+        .routes(routes!(openapi::show))
+        .split_for_parts()
 }
 
+/// What is described besides the routes: types that no body of theirs names by itself.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "Pagevault",
+        description = "Container checkpoints: push, find, look into, compare, keep, let go."
+    ),
+    servers((url = "/api/v1")),
+    components(schemas(Event, Problem, ProblemKind))
+)]
+struct Description;
+
+/// What every route may answer.
+#[derive(utoipa::IntoResponses)]
+#[response(
+    status = "default",
+    description = "Not done, and why.",
+    content_type = "application/problem+json"
+)]
+#[expect(dead_code, reason = "it stands for the schema of failures")]
+struct Problems(#[to_schema] Problem);
+
 /// The variable segment of a path, decoded.
+#[derive(Debug)]
 struct Segment(String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {

@@ -6,10 +6,12 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use pagevault_api::oci_error::OciErrorCode;
 use pagevault_api::page::Page;
-use pagevault_api::retention::{RetentionAction, RetentionConfig, StartRetention};
+use pagevault_api::retention::{
+    RetentionAction, RetentionConfig, RetentionDecision, RetentionRun, StartRetention,
+};
 use pagevault_registry::Policies;
 
-use super::{Segment, checkpoints, json, respond, uploads};
+use super::{Problems, Segment, checkpoints, json, respond, uploads};
 use crate::app::Shared;
 use crate::body::{Incoming, to_the_end};
 use crate::errors::{Failure, Handled};
@@ -22,8 +24,16 @@ const POLICIES_MAX: u64 = 1 << 20;
 /// Bytes of a body that says how to run.
 const START_MAX: u64 = 4 << 10;
 
-/// `GET /api/v1/retention/policies`: JSON, or YAML for who accepts that, with an ETag. It is
-/// `"file"` where a file that the server was started with says what holds.
+/// Show policies and quotas
+///
+/// JSON, or YAML for who accepts that, with an ETag. It is `"file"` where a file that the server was
+/// started with says what holds.
+#[utoipa::path(
+    get, path = "/retention/policies", tag = "retention",
+    responses((status = 200, content(
+        (RetentionConfig = "application/json"), (String = "application/yaml")
+    )), Problems)
+)]
 pub(super) async fn policies(State(app): State<Shared>, headers: HeaderMap, uri: Uri) -> Response {
     respond(read_policies(&app, &headers, &uri).await)
 }
@@ -33,7 +43,17 @@ async fn read_policies(app: &Shared, headers: &HeaderMap, uri: &Uri) -> Handled 
     described(app.registry.policies().await?, headers)
 }
 
-/// `PUT /api/v1/retention/policies`: replaces them, if they are still those of `If-Match`.
+/// Replace policies and quotas
+///
+/// If they are still those of `If-Match`.
+#[utoipa::path(
+    put, path = "/retention/policies", tag = "retention",
+    params(("If-Match" = String, Header, description = "The ETag that GET told, or `*`.")),
+    request_body(content((RetentionConfig = "application/json"), (String = "application/yaml"))),
+    responses((status = 200, content(
+        (RetentionConfig = "application/json"), (String = "application/yaml")
+    )), Problems)
+)]
 pub(super) async fn put_policies(State(app): State<Shared>, request: Request) -> Response {
     respond(write_policies(&app, request).await)
 }
@@ -88,7 +108,13 @@ fn described(policies: Policies, headers: &HeaderMap) -> Handled {
     Ok(response)
 }
 
-/// `POST /api/v1/retention/run`: starts a run, which goes on by itself; 409 while there is one.
+/// Start a run
+///
+/// It goes on by itself; 409 while there is one.
+#[utoipa::path(
+    post, path = "/retention/run", tag = "retention", request_body = StartRetention,
+    responses((status = 202, body = RetentionRun), Problems)
+)]
 pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
     respond(begin(&app, request).await)
 }
@@ -102,13 +128,23 @@ async fn begin(app: &Shared, request: Request) -> Handled {
     Ok(response)
 }
 
-/// `GET /api/v1/retention/runs`: the runs since the server started, newest first.
+/// List runs
+///
+/// Those since the server started, newest first.
+#[utoipa::path(
+    get, path = "/retention/runs", tag = "retention",
+    responses((status = 200, body = Page<RetentionRun>), Problems)
+)]
 pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
     let page = Page { items: app.registry.retention_runs(), next: None };
     respond(Query::strict(&uri, &[]).map(|_| fresh(page)))
 }
 
-/// `GET /api/v1/retention/runs/{id}`
+/// Show a run
+#[utoipa::path(
+    get, path = "/retention/runs/{id}", tag = "retention", params(("id" = u64, Path)),
+    responses((status = 200, body = RetentionRun), Problems)
+)]
 pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let found = || {
         Query::strict(&uri, &[])?;
@@ -117,7 +153,13 @@ pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Ur
     respond(found())
 }
 
-/// `POST /api/v1/retention/runs/{id}/cancel`: asks it to end. What it has deleted stays deleted.
+/// Ask a run to end
+///
+/// What it has deleted stays deleted.
+#[utoipa::path(
+    post, path = "/retention/runs/{id}/cancel", tag = "retention", params(("id" = u64, Path)),
+    responses((status = 202, body = RetentionRun), Problems)
+)]
 pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let asked = || {
         Query::strict(&uri, &[])?;
@@ -127,8 +169,17 @@ pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri:
     respond(asked())
 }
 
-/// `GET /api/v1/retention/runs/{id}/plan?action=&limit=&cursor=`: what the newest run has decided of
-/// each checkpoint, and why.
+/// Show what the newest run has decided of each checkpoint, and why
+#[utoipa::path(
+    get, path = "/retention/runs/{id}/plan", tag = "retention",
+    params(
+        ("id" = u64, Path),
+        ("action" = Option<RetentionAction>, Query, description = "Only these."),
+        ("limit" = Option<u32>, Query, description = "Most items of the page."),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before."),
+    ),
+    responses((status = 200, body = Page<RetentionDecision>), Problems)
+)]
 pub(super) async fn plan(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     respond(show_plan(&app, &id, &uri))
 }

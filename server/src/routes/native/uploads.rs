@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use pagevault_api::checkpoint::Pushed;
 use pagevault_api::headers::UPLOAD_OFFSET;
 use pagevault_api::upload::{CommitUpload, HINT_BYTES_MAX, NewUpload, Upload};
 
-use super::{Segment, json, pushed, respond};
+use super::{Problems, Segment, json, pushed, respond};
 use crate::app::Shared;
 use crate::body::{Incoming, send, to_the_end};
 use crate::errors::{Failure, Handled};
@@ -19,7 +20,11 @@ const JSON_MAX: u64 = 1 << 20;
 /// Bytes of one with a hint: page maps of large processes.
 const OPEN_MAX: u64 = HINT_BYTES_MAX as u64 + JSON_MAX;
 
-/// `POST /api/v1/uploads`: opens one.
+/// Open an upload
+#[utoipa::path(
+    post, path = "/uploads", tag = "uploads", request_body = NewUpload,
+    responses((status = 201, body = Upload), Problems)
+)]
 pub(super) async fn open(State(app): State<Shared>, request: Request) -> Response {
     respond(open_one(&app, request).await)
 }
@@ -34,7 +39,13 @@ async fn open_one(app: &Shared, request: Request) -> Handled {
     Ok(response)
 }
 
-/// `GET /api/v1/uploads/{id}`: what has arrived, and the outcome once there is one.
+/// Show an upload
+///
+/// What has arrived, and the outcome once there is one.
+#[utoipa::path(
+    get, path = "/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
+    responses((status = 200, body = Upload), Problems)
+)]
 pub(super) async fn state(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     respond(read_state(&app, &id, &uri).await)
 }
@@ -44,7 +55,16 @@ async fn read_state(app: &Shared, id: &str, uri: &Uri) -> Handled {
     Ok(described(StatusCode::OK, app.registry.upload(id).await?))
 }
 
-/// `PATCH /api/v1/uploads/{id}`: appends at `Upload-Offset`.
+/// Append to an upload
+#[utoipa::path(
+    patch, path = "/uploads/{id}", tag = "uploads",
+    params(
+        ("id" = String, Path),
+        ("Upload-Offset" = u64, Header, description = "Bytes that the upload holds."),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 204), Problems)
+)]
 pub(super) async fn append(
     State(app): State<Shared>,
     Segment(id): Segment,
@@ -69,7 +89,11 @@ async fn append_to(app: &Shared, id: String, request: Request) -> Handled {
     Ok(response)
 }
 
-/// `DELETE /api/v1/uploads/{id}`: forgets it.
+/// Forget an upload
+#[utoipa::path(
+    delete, path = "/uploads/{id}", tag = "uploads", params(("id" = String, Path)),
+    responses((status = 204), Problems)
+)]
 pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     respond(forget(&app, id, &uri).await)
 }
@@ -81,7 +105,14 @@ async fn forget(app: &Shared, id: String, uri: &Uri) -> Handled {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// `POST /api/v1/uploads/{id}/commit`: ends it; asked again, answers the same.
+/// End an upload
+///
+/// The checkpoint is read, stored, checked and named. Asked again, answers the same.
+#[utoipa::path(
+    post, path = "/uploads/{id}/commit", tag = "uploads", params(("id" = String, Path)),
+    request_body = CommitUpload,
+    responses((status = 201, body = Pushed), (status = 200, body = Pushed), Problems)
+)]
 pub(super) async fn commit(
     State(app): State<Shared>,
     Segment(id): Segment,

@@ -4,14 +4,21 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
+use pagevault_api::verify::VerifyRun;
 
-use super::respond;
+use super::{Problems, respond};
 use crate::app::Shared;
 use crate::errors::Handled;
 use crate::query::Query;
 use crate::reply::set;
 
-/// `POST /api/v1/verify`: starts a scrub, which goes on by itself; 409 while there is one.
+/// Start a scrub
+///
+/// It goes on by itself; 409 while there is one.
+#[utoipa::path(
+    post, path = "/verify", tag = "operation",
+    responses((status = 202, body = VerifyRun), Problems)
+)]
 pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
     respond(begin(&app, request.uri()))
 }
@@ -24,7 +31,11 @@ fn begin(app: &Shared, uri: &Uri) -> Handled {
     Ok(response)
 }
 
-/// `GET /api/v1/verify`: the scrub that is running or was last; `null` if there was none.
+/// Show the scrub that is running or was last
+#[utoipa::path(
+    get, path = "/verify", tag = "operation",
+    responses((status = 200, body = Option<VerifyRun>), Problems)
+)]
 pub(super) async fn last(State(app): State<Shared>, uri: Uri) -> Response {
     respond(show(&app, &uri))
 }
