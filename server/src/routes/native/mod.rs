@@ -45,6 +45,7 @@ use pagevault_api::checkpoint::Pushed;
 use pagevault_api::event::Event;
 use pagevault_api::problem::{Problem, ProblemKind};
 use pagevault_api::reference::Reference;
+use pagevault_api::retention::RetentionResult;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -97,7 +98,7 @@ pub(crate) fn router() -> (Router<Shared>, OpenApi) {
         description = "Container checkpoints: push, find, look into, compare, keep, let go."
     ),
     servers((url = "/api/v1")),
-    components(schemas(Event, Problem, ProblemKind))
+    components(schemas(Event, Problem, ProblemKind, RetentionResult))
 )]
 struct Description;
 
