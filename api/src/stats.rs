@@ -72,6 +72,16 @@ pub struct StageMicros {
     pub finish: u64,
 }
 
+/// What the index of pages that may be shared takes in memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IndexStats {
+    /// Pages in it: about one in 64 of those stored whole.
+    pub entries: u64,
+    /// Bytes of memory.
+    pub memory_bytes: u64,
+}
+
 /// Answer of `GET /api/v1/stats`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -84,6 +94,9 @@ pub struct StoreStats {
     pub checkpoints: u64,
     /// Repositories with at least one manifest.
     pub repositories: u64,
+    /// The index of pages that containers may share.
+    #[serde(default)]
+    pub index: IndexStats,
     /// Version of the server.
     pub version: String,
 }

@@ -10,12 +10,15 @@
 //! | `pagevault_connections_open` | gauge | connections |
 //! | `pagevault_uploads_open` | gauge | request bodies that are being read |
 //! | `pagevault_uploads_waiting` | gauge | requests whose body waits for its turn |
+//! | `pagevault_index_entries` | gauge | pages by which others that are equal are found |
+//! | `pagevault_index_memory_bytes` | gauge | bytes of memory that they take |
 //! | `pagevault_disk_free_bytes` | gauge | bytes that pushes may still fill |
 
 use std::fmt::Error;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use pagevault_registry::IndexStats;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -53,6 +56,8 @@ pub(crate) struct Metrics {
     pub(crate) uploads_open: Gauge,
     pub(crate) uploads_waiting: Gauge,
     disk_free: Gauge,
+    index_entries: Gauge,
+    index_memory: Gauge,
 }
 
 impl Default for Metrics {
@@ -68,6 +73,8 @@ impl Default for Metrics {
             uploads_open: Gauge::default(),
             uploads_waiting: Gauge::default(),
             disk_free: Gauge::default(),
+            index_entries: Gauge::default(),
+            index_memory: Gauge::default(),
         };
         metrics.name();
         metrics
@@ -96,11 +103,18 @@ impl Metrics {
             ("connections_open", "Connections", &self.connections_open),
             ("uploads_open", "Request bodies that are being read", &self.uploads_open),
             ("uploads_waiting", "Requests whose body waits for its turn", &self.uploads_waiting),
+            (
+                "index_entries",
+                "Pages by which others that are equal are found",
+                &self.index_entries,
+            ),
         ] {
             to.register(name, help, gauge.clone());
         }
         let help = "Bytes that pushes may still fill";
         to.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
+        let help = "Bytes of memory that the index of pages takes";
+        to.register_with_unit("index_memory", help, Unit::Bytes, self.index_memory.clone());
     }
 
     /// Counts a request that has ended.
@@ -115,10 +129,17 @@ impl Metrics {
     }
 
     /// What Prometheus reads.
-    pub(crate) fn text(&self, disk_free_bytes: Option<u64>) -> Result<String, Error> {
+    pub(crate) fn text(
+        &self,
+        disk_free_bytes: Option<u64>,
+        index: IndexStats,
+    ) -> Result<String, Error> {
+        let set = |gauge: &Gauge, value| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         if let Some(bytes) = disk_free_bytes {
-            self.disk_free.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            set(&self.disk_free, bytes);
         }
+        set(&self.index_entries, index.entries);
+        set(&self.index_memory, index.memory_bytes);
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
@@ -226,7 +247,7 @@ mod tests {
             sent: 2,
         };
         metrics.ended("blob", &end);
-        let text = metrics.text(Some(7)).unwrap();
+        let text = metrics.text(Some(7), IndexStats::default()).unwrap();
         let table = include_str!("metrics.rs").lines().take_while(|line| line.starts_with("//!"));
         let named: Vec<_> = table.filter_map(|line| line.strip_prefix("//! | `")).collect();
         let named: Vec<_> = named.iter().filter_map(|l| l.split('`').next()).collect();

@@ -54,12 +54,35 @@ async fn a_replica_stores_what_is_its_own_and_another_namespace_everything() {
     // After a restart the index is there again.
     let vault = vault.restart().await;
     assert!(vault.pull(&pushed.reference).await == later);
-    for _ in 0..200 {
+    wait_for_index(&vault).await;
+    let third = vault.push(&pod("shop", "cart-2", 30_000)).await.unwrap();
+    assert!(third.stats.pages.shared > 2700, "{:?}", third.stats.pages);
+}
+
+async fn wait_for_index(vault: &Vault) {
+    for _ in 0..1000 {
         if vault.registry.index_stats().entries > 0 {
-            break;
+            return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let third = vault.push(&pod("shop", "cart-2", 30_000)).await.unwrap();
-    assert!(third.stats.pages.shared > 2700, "{:?}", third.stats.pages);
+    panic!("the index is empty");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hooks_that_are_all_gone_are_made_anew_at_the_start() {
+    let vault = Vault::new().await;
+    vault.push(&pod("shop", "cart-0", 10_000)).await.unwrap();
+    let before = vault.registry.stats().await.unwrap();
+    assert!(before.index.entries > 0 && before.index.memory_bytes > 0);
+    let hooks = || {
+        let all = vault.leftovers().into_iter();
+        all.filter(|path| path.to_string_lossy().contains("/hooks/")).collect::<Vec<_>>()
+    };
+    assert!(!hooks().is_empty());
+    hooks().iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let vault = vault.restart().await;
+    wait_for_index(&vault).await;
+    let second = vault.push(&pod("shop", "cart-1", 20_000)).await.unwrap();
+    assert!(second.stats.pages.shared > 2700, "{:?}", second.stats.pages);
 }

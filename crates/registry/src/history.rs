@@ -4,7 +4,7 @@ use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter, 
 use pagevault_api::contents::{Environment, OpenFiles, ProcessList, RootfsChanges};
 use pagevault_api::page::Page;
 use pagevault_api::reference::{Reference, Selector};
-use pagevault_api::stats::{NamespaceStats, StoreStats};
+use pagevault_api::stats::{IndexStats, NamespaceStats, StoreStats};
 use pagevault_api::workload::{Workload, WorkloadFilter};
 use pagevault_catalog::{CheckpointRecord, ManifestRecord};
 
@@ -119,11 +119,13 @@ impl Registry {
     pub async fn stats(&self) -> Result<StoreStats> {
         let counts = self.catalog.stats().await.map_err(catalog_error)?;
         let stored_bytes = self.pages.stored_bytes().await.map_err(store_error)?;
+        let index = self.pages.index_stats();
         Ok(StoreStats {
             logical_bytes: counts.logical_bytes,
             stored_bytes,
             checkpoints: counts.checkpoints,
             repositories: counts.repositories,
+            index: IndexStats { entries: index.entries, memory_bytes: index.memory_bytes },
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

@@ -224,11 +224,12 @@ impl Registry {
     }
 }
 
-/// Brings the index of shared pages into memory; made anew if what is stored of it is damaged.
+/// Brings the index of shared pages into memory; made anew if what is stored of it is damaged, or
+/// nothing is stored of it.
 /// Checkpoints are taken in meanwhile: they find less to share.
 async fn load_index(pages: PageStore) {
     let loaded = match pages.load_index().await {
-        Ok(loaded) if loaded.damaged > 0 => pages.rebuild_index().await,
+        Ok(loaded) if loaded.damaged > 0 || loaded.objects == 0 => pages.rebuild_index().await,
         loaded => loaded,
     };
     match loaded {

@@ -22,7 +22,7 @@ pub(crate) async fn readyz(State(app): State<Shared>) -> (StatusCode, &'static s
 /// `GET /metrics`: what Prometheus reads.
 pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
     // A disk that cannot be asked leaves the last answer standing.
-    match app.metrics.text(app.registry.space_left().ok()) {
+    match app.metrics.text(app.registry.space_left().ok(), app.registry.index_stats()) {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -43,6 +43,7 @@ mod tests {
             checkpoints: 8,
             repositories: 1,
             version: "0.1.0".to_owned(),
+            ..StoreStats::default()
         };
         insta::assert_snapshot!(show(&stats, "http://127.0.0.1:5000"), @r"
         8 checkpoints in 1 repository
