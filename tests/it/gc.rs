@@ -159,7 +159,7 @@ async fn on_a_full_disk_pushes_are_refused_and_all_else_goes_on() {
     // Records have used a little of the reserve, content nothing.
     assert!(free(&disk.0) >= 3 << 19, "the reserve was touched: {} are free", free(&disk.0));
     // What else is on that disk takes more: the reserve, but for what small records may use of it.
-    let rest = free(&disk.0) - (600 << 10);
+    let rest = free(&disk.0) - (1 << 20);
     std::fs::write(disk.0.join("other"), vec![1; usize::try_from(rest).unwrap()]).unwrap();
     let error = vault.push(&tars[1]).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Full, "{error}");
