@@ -13,12 +13,14 @@
 //! | `pagevault_index_entries` | gauge | pages by which others that are equal are found |
 //! | `pagevault_index_memory_bytes` | gauge | bytes of memory that they take |
 //! | `pagevault_disk_free_bytes` | gauge | bytes that pushes may still fill |
+//! | `pagevault_retention_deleted_total` | counter | checkpoints that retention deleted |
+//! | `pagevault_quota_refused_total` | counter | pushes that were refused by a quota |
 
 use std::fmt::Error;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use pagevault_registry::IndexStats;
+use pagevault_registry::{IndexStats, PolicyTotals};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -58,6 +60,8 @@ pub(crate) struct Metrics {
     disk_free: Gauge,
     index_entries: Gauge,
     index_memory: Gauge,
+    retention_deleted: Counter,
+    quota_refused: Counter,
 }
 
 impl Default for Metrics {
@@ -75,6 +79,8 @@ impl Default for Metrics {
             disk_free: Gauge::default(),
             index_entries: Gauge::default(),
             index_memory: Gauge::default(),
+            retention_deleted: Counter::default(),
+            quota_refused: Counter::default(),
         };
         metrics.name();
         metrics
@@ -111,6 +117,10 @@ impl Metrics {
         ] {
             to.register(name, help, gauge.clone());
         }
+        let help = "Checkpoints that retention deleted";
+        to.register("retention_deleted", help, self.retention_deleted.clone());
+        let help = "Pushes that were refused by a quota";
+        to.register("quota_refused", help, self.quota_refused.clone());
         let help = "Bytes that pushes may still fill";
         to.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
         let help = "Bytes of memory that the index of pages takes";
@@ -133,8 +143,14 @@ impl Metrics {
         &self,
         disk_free_bytes: Option<u64>,
         index: IndexStats,
+        policies: PolicyTotals,
     ) -> Result<String, Error> {
         let set = |gauge: &Gauge, value| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        for (counter, total) in
+            [(&self.retention_deleted, policies.deleted), (&self.quota_refused, policies.refused)]
+        {
+            counter.inc_by(total.saturating_sub(counter.get()));
+        }
         if let Some(bytes) = disk_free_bytes {
             set(&self.disk_free, bytes);
         }
@@ -247,7 +263,8 @@ mod tests {
             sent: 2,
         };
         metrics.ended("blob", &end);
-        let text = metrics.text(Some(7), IndexStats::default()).unwrap();
+        let (index, policies) = (IndexStats::default(), PolicyTotals::default());
+        let text = metrics.text(Some(7), index, policies).unwrap();
         let table = include_str!("metrics.rs").lines().take_while(|line| line.starts_with("//!"));
         let named: Vec<_> = table.filter_map(|line| line.strip_prefix("//! | `")).collect();
         let named: Vec<_> = named.iter().filter_map(|l| l.split('`').next()).collect();

@@ -55,6 +55,7 @@ pub use pagevault_catalog::Policies;
 pub use pagevault_pagestore::IndexStats;
 pub use pull::Blob;
 pub use referrers::Referrers;
+pub use retention::PolicyTotals;
 
 use RegistryErrorKind as Kind;
 

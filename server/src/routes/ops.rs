@@ -22,7 +22,9 @@ pub(crate) async fn readyz(State(app): State<Shared>) -> (StatusCode, &'static s
 /// `GET /metrics`: what Prometheus reads.
 pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
     // A disk that cannot be asked leaves the last answer standing.
-    match app.metrics.text(app.registry.space_left().ok(), app.registry.index_stats()) {
+    let registry = &app.registry;
+    let left = registry.space_left().ok();
+    match app.metrics.text(left, registry.index_stats(), registry.policy_totals()) {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()

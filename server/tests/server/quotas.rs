@@ -53,6 +53,9 @@ async fn by_number() {
     server.delete(&first).await;
     server.try_push("shop", 2).await.expect(201);
     refused(server.try_push("shop", 3).await, &full);
+    let metrics = server.get("/metrics").await.expect(200);
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(metrics.contains("\npagevault_quota_refused_total 2\n"), "{metrics}");
     // Nothing is left of those that were refused.
     let list = server.get("/api/v1/checkpoints?namespace=shop").await.expect(200).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 2);

@@ -164,6 +164,9 @@ async fn a_dry_run_tells_and_a_run_does_it() {
     let stays =
         format!("/v2/shop/cart-0/redis/manifests/{}", pushed[4]["digest"].as_str().unwrap());
     server.get(&stays).await.expect(200);
+    let metrics = server.get("/metrics").await.expect(200);
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    assert!(metrics.contains("\npagevault_retention_deleted_total 3\n"), "{metrics}");
     // A second time there is nothing to do; and the plan of the run before is no more.
     assert_eq!(server.retain(false).await["result"]["deleted"], 0);
     server.get(&format!("/api/v1/retention/runs/{}/plan", run["id"])).await.expect(404);
@@ -190,6 +193,40 @@ async fn what_alone_would_be_freed() {
     assert_eq!(dry["result"]["deleted"], 3);
     let stored = server.get("/api/v1/stats").await.expect(200).json()["storedBytes"].clone();
     assert_eq!(dry["result"]["freeableBytes"], stored);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_keeps_and_an_orphan_goes() {
+    let server = Server::start().await;
+    let mut pushed = Vec::new();
+    for hours in 0..4 {
+        pushed.push(server.push("cart-0", hours).await);
+    }
+    let path = |n: usize, what: &str| {
+        let reference = pushed[n]["reference"].as_str().unwrap().replace('/', "%2F");
+        format!("/api/v1/checkpoints/{reference}/{what}")
+    };
+    let digest = |n: usize| pushed[n]["digest"].clone();
+    server
+        .ask(&format!("PUT {}", path(0, "pin")), &[], r#"{"reason": "evidence"}"#)
+        .await
+        .expect(200);
+    server.put_policies(&json!({"policies": [{"maxCount": 3}]})).await;
+    let run = server.retain(false).await;
+    assert_eq!(run["result"]["deleted"], 1);
+    assert_eq!(server.digests().await, [digest(3), digest(2), digest(0)]);
+    let plan = server.plan(&run, "?action=keep").await;
+    assert_eq!(plan[2]["reasons"][0]["rule"], "pinned");
+
+    let label = r#"{"pagevault.io/orphan": "true"}"#;
+    server.ask(&format!("PATCH {}", path(2, "labels")), &[], label).await.expect(200);
+    server.ask(&format!("PATCH {}", path(0, "labels")), &[], label).await.expect(200);
+    server.put_policies(&json!({"policies": [{"retainOrphan": false}]})).await;
+    assert_eq!(server.retain(false).await["result"]["deleted"], 1);
+    assert_eq!(server.digests().await, [digest(3), digest(0)]);
+    server.ask(&format!("DELETE {}", path(0, "pin")), &[], "").await.expect(200);
+    assert_eq!(server.retain(false).await["result"]["deleted"], 1);
+    assert_eq!(server.digests().await, [digest(3)]);
 }
 
 #[tokio::test]

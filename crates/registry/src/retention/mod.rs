@@ -13,6 +13,7 @@ mod tell;
 
 pub(crate) use policies::PolicySource;
 pub(crate) use quota::{Admitted, Quotas, Taken};
+pub use run::PolicyTotals;
 pub(crate) use run::Retention;
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub(crate) struct Books {
     namespaces: Mutex<HashMap<String, Account>>,
     /// Counts whatever may change what is stored.
     changes: AtomicU64,
+    /// Pushes that were refused.
+    refused: AtomicU64,
     /// Looks are taken one at a time.
     looking: Semaphore,
 }
@@ -51,6 +53,7 @@ impl Default for Books {
         Self {
             namespaces: Mutex::default(),
             changes: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             looking: Semaphore::new(1),
         }
     }
@@ -68,6 +71,11 @@ impl Books {
     /// Notes that what is stored may be less than it was.
     pub(crate) fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Pushes that were refused since the start.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Account>> {
@@ -119,6 +127,15 @@ impl Quotas {
         let Some(quota) = quotas.into_iter().find(|quota| quota.namespace == namespace) else {
             return Ok(Admitted(None));
         };
+        let admitted = self.fit(&quota, more).await;
+        if admitted.as_ref().is_err_and(|error| error.kind() == Kind::Quota) {
+            self.books.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        admitted
+    }
+
+    async fn fit(&self, quota: &Quota, more: Taken) -> Result<Admitted> {
+        let namespace = quota.namespace.as_str();
         // Reserved before anything is counted: of two that come at once, one sees the other.
         let (admitted, reserved) = self.reserve(namespace, more);
         let held = self.catalog.namespace_use(namespace).await.map_err(catalog_error)?;
@@ -126,19 +143,19 @@ impl Quotas {
         if quota.max_count.is_some_and(|max| count > u64::from(max)) {
             let used = format!("{} checkpoints", count - more.count);
             let max = quota.max_count.unwrap_or_default();
-            return Err(exceeded(&quota, "maxCount", &used, &max.to_string()));
+            return Err(exceeded(quota, "maxCount", &used, &max.to_string()));
         }
         let logical = held.logical_bytes.saturating_add(reserved.logical_bytes);
         if let Some(max) = quota.max_logical_size.filter(|max| logical > *max) {
             let used = used(logical - more.logical_bytes, more.logical_bytes, "tars");
-            return Err(exceeded(&quota, "maxLogicalSize", &used, &ByteSize(max).human()));
+            return Err(exceeded(quota, "maxLogicalSize", &used, &ByteSize(max).human()));
         }
         if let Some(max) = quota.max_stored_size {
             let stored = self.stored(namespace, max.saturating_sub(reserved.stored_bytes)).await?;
             if stored.saturating_add(reserved.stored_bytes) > max {
                 let others = reserved.stored_bytes - more.stored_bytes;
                 let used = used(stored + others, more.stored_bytes, "stored data");
-                return Err(exceeded(&quota, "maxStoredSize", &used, &ByteSize(max).human()));
+                return Err(exceeded(quota, "maxStoredSize", &used, &ByteSize(max).human()));
             }
         }
         Ok(admitted)

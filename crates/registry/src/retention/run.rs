@@ -1,5 +1,6 @@
 //! Runs: a plan, and what it lets go deleted by the same way as a client's DELETE.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -24,11 +25,26 @@ const ROUND: usize = 256;
 pub(crate) struct Retention {
     runs: Runs<RetentionResult>,
     plan: Mutex<Option<(u64, Arc<Plan>)>>,
+    /// Checkpoints that were deleted.
+    deleted: AtomicU64,
+}
+
+/// What policies and quotas came to since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PolicyTotals {
+    /// Checkpoints that retention deleted.
+    pub deleted: u64,
+    /// Pushes that were refused by a quota.
+    pub refused: u64,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { runs: Runs::new("a run of retention"), plan: Mutex::new(None) }
+        Self {
+            runs: Runs::new("a run of retention"),
+            plan: Mutex::new(None),
+            deleted: AtomicU64::new(0),
+        }
     }
 }
 
@@ -77,6 +93,12 @@ impl Registry {
     /// One of them.
     pub fn retention_run(&self, id: u64) -> Result<RetentionRun> {
         self.retention.runs.one(id)
+    }
+
+    /// What policies and quotas came to since the start.
+    pub fn policy_totals(&self) -> PolicyTotals {
+        let deleted = self.retention.deleted.load(Ordering::Relaxed);
+        PolicyTotals { deleted, refused: self.quotas.books.refused() }
     }
 
     /// Asks a run to end, if it has not.
@@ -137,7 +159,7 @@ impl Registry {
         self.retention.runs.end(id, outcome);
     }
 
-    async fn plan(&self, watch: &Watch) -> Result<(Plan, Weighed)> {
+    pub(super) async fn plan(&self, watch: &Watch) -> Result<(Plan, Weighed)> {
         let policies = self.policies().await?;
         let rows = self.catalog.retained(None).await.map_err(catalog_error)?;
         let (rows, keys) = blocking(move || {
@@ -156,7 +178,7 @@ impl Registry {
 
     /// Deletes what a plan lets go, in rounds. Before each, all is decided again by what is there
     /// and by the policies of then: what they would not let go now stays.
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &self,
         id: u64,
         plan: &mut Plan,
@@ -206,14 +228,12 @@ impl Registry {
 
     /// Deletes a checkpoint; false if it is gone already, or pinned.
     async fn let_go(&self, row: &RetainedCheckpoint) -> Result<bool> {
-        let found = self.catalog.find_manifest(&row.repository, &row.summary.digest).await;
-        let checkpoint = found.map_err(catalog_error)?.and_then(|manifest| manifest.checkpoint);
-        if checkpoint.is_none_or(|checkpoint| checkpoint.summary.pinned) {
-            return Ok(false);
-        }
         let selector = Selector::Digest(row.summary.digest.clone());
         match self.delete_manifest(&row.repository, &selector).await {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                self.retention.deleted.fetch_add(1, Ordering::Relaxed);
+                Ok(true)
+            }
             Err(error) if matches!(error.kind(), Kind::ManifestUnknown | Kind::Conflict) => {
                 Ok(false)
             }

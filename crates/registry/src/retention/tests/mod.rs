@@ -4,6 +4,7 @@ mod operator;
 mod properties;
 mod restic;
 mod rules;
+mod run;
 
 use jiff::{SignedDuration, Timestamp};
 use pagevault_api::retention::Policy;
