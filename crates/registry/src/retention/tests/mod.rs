@@ -2,6 +2,7 @@
 
 mod operator;
 mod properties;
+mod quota;
 mod restic;
 mod rules;
 mod run;
