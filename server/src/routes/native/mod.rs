@@ -20,6 +20,11 @@
 //! | `GET /events` | server-sent events, each an `Event` |
 //! | `POST /uploads` … | resumable pushes, see [`pagevault_api::upload`] |
 //! | `GET, POST /gc`, `GET /gc/explain?digest=` | `Page<GcRun>`, `GcRun`, `GcExplanation` |
+//! | `GET /gc/{id}`, `POST /gc/{id}/cancel` | `GcRun` |
+//! | `GET, PUT /retention/policies` | `RetentionConfig`, as JSON or YAML, by `If-Match` |
+//! | `POST /retention/run`, `GET /retention/runs` | `RetentionRun`, `Page<RetentionRun>` |
+//! | `GET /retention/runs/{id}`, `POST /retention/runs/{id}/cancel` | `RetentionRun` |
+//! | `GET /retention/runs/{id}/plan?action=keep,delete&limit=&cursor=` | `Page<RetentionDecision>` |
 //! | `GET, POST /verify` | `VerifyRun` |
 //! | `GET /openapi.json` | all of this, for programs |
 //!
