@@ -278,32 +278,44 @@ fn write_ops(runs: &[Run], out: &mut Vec<u8>) {
 
 /// Where the literals of a stored block are in it, and how many pages they are.
 pub(crate) fn literal_frame(stored: &[u8]) -> Option<(Range<usize>, u32)> {
-    let number = |at: usize| {
-        let bytes = stored.get(at..at + 4)?.try_into().ok()?;
-        Some(u32::from_le_bytes(bytes) as usize)
-    };
-    let start = HEADER.checked_add(number(4)?)?;
-    let frame = start..start.checked_add(number(12)?)?;
-    let pages = (number(8)? / PAGE) as u32;
+    let (header, _) = Header::read(stored)?;
+    let start = HEADER.checked_add(header.a_stored)?;
+    let frame = start..start.checked_add(header.b_stored)?;
+    let pages = (header.b_raw / PAGE) as u32;
     (frame.end == stored.len()).then_some((frame, pages))
+}
+
+/// What a stored block begins with: bytes of its two frames, decoded and as stored.
+struct Header {
+    a_raw: usize,
+    a_stored: usize,
+    b_raw: usize,
+    b_stored: usize,
+}
+
+impl Header {
+    /// Reads the header; the frames follow.
+    fn read(stored: &[u8]) -> Option<(Self, &[u8])> {
+        let (header, frames) = stored.split_first_chunk::<HEADER>()?;
+        let mut numbers = header.as_chunks::<4>().0.iter().map(|n| u32::from_le_bytes(*n) as usize);
+        let mut next = || numbers.next();
+        let (a_raw, a_stored, b_raw, b_stored) = (next()?, next()?, next()?, next()?);
+        Some((Self { a_raw, a_stored, b_raw, b_stored }, frames))
+    }
 }
 
 impl Block {
     /// What a stored block says that it decodes to, in bytes.
     pub(crate) fn decoded_bytes(stored: &[u8]) -> Option<usize> {
-        let number = |at: usize| Some(u32::from_le_bytes(stored.get(at..at + 4)?.try_into().ok()?));
-        (number(0)? as usize).checked_add(number(8)? as usize)
+        let (header, _) = Header::read(stored)?;
+        header.a_raw.checked_add(header.b_raw)
     }
 
     /// Decodes a stored block of `pages` pages.
     pub(crate) fn decode(stored: &[u8], pages: usize) -> Result<Self, CodecError> {
-        let (header, rest) = stored.split_at_checked(HEADER).ok_or(CodecError::Malformed)?;
-        let number = |at: usize| {
-            let bytes = header[at * 4..at * 4 + 4].try_into().unwrap_or_default();
-            u32::from_le_bytes(bytes) as usize
-        };
-        let (a_raw, a_stored, b_raw, b_stored) = (number(0), number(1), number(2), number(3));
-        let (a, b) = rest.split_at_checked(a_stored).ok_or(CodecError::Malformed)?;
+        let (header, frames) = Header::read(stored).ok_or(CodecError::Malformed)?;
+        let Header { a_raw, a_stored, b_raw, b_stored } = header;
+        let (a, b) = frames.split_at_checked(a_stored).ok_or(CodecError::Malformed)?;
         // Operations and bitmaps are at most 16 bytes a page beside its lines.
         if b.len() != b_stored || b_raw > pages * PAGE || a_raw > pages * (PAGE + 32) + 16 {
             return Err(CodecError::Malformed);
