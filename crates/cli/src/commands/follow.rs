@@ -16,6 +16,36 @@ pub(crate) async fn follow<R, F>(quiet: bool, mut look: impl FnMut() -> F) -> an
 where
     F: Future<Output = Result<Run<R>, ClientError>>,
 {
+    let look = || {
+        let looking = look();
+        async {
+            match looking.await {
+                Err(ClientError::Problem(problem)) if problem.kind == ProblemKind::NotFound => {
+                    Ok(None)
+                }
+                looked => looked.map(Some),
+            }
+        }
+    };
+    let show = |bar: &ProgressBar, run: &Run<R>| {
+        if let Some(progress) = &run.progress {
+            draw(bar, progress);
+        }
+    };
+    wait(quiet, look, |run| run.state == RunState::Running, show).await
+}
+
+/// Looks at something until it is not running any more, and shows how far it is. `look` finds nothing
+/// where the server knows nothing of it.
+pub(crate) async fn wait<T, F>(
+    quiet: bool,
+    mut look: impl FnMut() -> F,
+    is_running: impl Fn(&T) -> bool,
+    show: impl Fn(&ProgressBar, &T),
+) -> anyhow::Result<T>
+where
+    F: Future<Output = Result<Option<T>, ClientError>>,
+{
     let target = match quiet {
         true => ProgressDrawTarget::hidden(),
         false => ProgressDrawTarget::stderr_with_hz(10),
@@ -24,18 +54,14 @@ where
     let bar = ProgressBar::with_draw_target(None, target);
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let run = match look().await {
-            Err(ClientError::Problem(problem)) if problem.kind == ProblemKind::NotFound => None,
-            looked => Some(looked?),
-        };
-        let run = run.context("the server has been restarted, and knows nothing of it any more")?;
-        if run.state != RunState::Running {
+        let found = look().await?;
+        let found =
+            found.context("the server has been restarted, and knows nothing of it any more")?;
+        if !is_running(&found) {
             bar.finish_and_clear();
-            return Ok(run);
+            return Ok(found);
         }
-        if let Some(progress) = &run.progress {
-            draw(&bar, progress);
-        }
+        show(&bar, &found);
     }
 }
 

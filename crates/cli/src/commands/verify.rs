@@ -1,19 +1,14 @@
 //! `pagevault verify`.
 
-use std::time::Duration;
-
-use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget};
+use indicatif::ProgressBar;
 use pagevault_api::verify::{VerifyRun, VerifyState};
 use pagevault_client::Client;
 
+use super::follow::wait;
 use super::{print, print_json};
 use crate::args::VerifyArgs;
 use crate::failure::Advised;
 use crate::text::{escape, size, things};
-
-/// Between looks at a scrub that is running.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<()> {
     let client = args.server.client()?;
@@ -45,26 +40,16 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<()> {
 
 /// Waits for the end of a scrub, and shows how far it is.
 async fn follow(client: &Client, begun: &VerifyRun, quiet: bool) -> anyhow::Result<VerifyRun> {
-    let target = match quiet {
-        true => ProgressDrawTarget::hidden(),
-        false => ProgressDrawTarget::stderr_with_hz(10),
+    let look = || async {
+        let last = client.last_verify().await?;
+        Ok(last.filter(|run| run.id == begun.id))
     };
-    let bar = ProgressBar::with_draw_target(None, target);
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
-        let run = client.last_verify().await?.filter(|run| run.id == begun.id);
-        let run = run.context("the server has been restarted, and knows nothing of it any more")?;
-        if run.state != VerifyState::Running {
-            bar.finish_and_clear();
-            return Ok(run);
-        }
-        bar.set_message(format!(
-            "{} of {}",
-            size(run.read.bytes),
-            things(run.read.recipes, "layer")
-        ));
+    let show = |bar: &ProgressBar, run: &VerifyRun| {
+        let layers = things(run.read.recipes, "layer");
+        bar.set_message(format!("{} of {layers}", size(run.read.bytes)));
         bar.set_position(run.read.blocks);
-    }
+    };
+    wait(quiet, look, |run| run.state == VerifyState::Running, show).await
 }
 
 fn show(run: &VerifyRun) -> String {
