@@ -43,7 +43,7 @@ impl Registry {
                 log(dry_run, result);
             }
             registry.runs.end(id, outcome);
-            if let Some(run) = registry.collections().into_iter().find(|run| run.id == id) {
+            if let Ok(run) = registry.collection(id) {
                 registry.events.tell(EventKind::GcFinished { run: Box::new(run) });
             }
         };
@@ -83,8 +83,8 @@ impl Registry {
             alone_since,
             rebase_gain: REBASE_GAIN,
         };
-        let outcome = collector.run(settings, watch).await?;
-        let rebases = outcome.pages.rebases.clone();
+        let mut outcome = collector.run(settings, watch).await?;
+        let rebases = std::mem::take(&mut outcome.pages.rebases);
         let mut result = result(outcome);
         self.runs.note(id, result.clone());
         self.upkeep(&collector, &rebases, dry_run, watch, &mut result).await;
