@@ -21,3 +21,10 @@ pub(crate) fn set(response: &mut Response, name: &'static str, value: impl AsRef
 pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }
+
+/// JSON that is another in a moment.
+pub(crate) fn fresh(body: impl serde::Serialize) -> Response {
+    let mut response = axum::Json(body).into_response();
+    set(&mut response, "cache-control", "no-store");
+    response
+}

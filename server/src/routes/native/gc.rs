@@ -7,12 +7,11 @@ use axum::response::{IntoResponse as _, Response};
 use pagevault_api::gc::{GcExplanation, GcRun, GcTrigger, StartGc};
 use pagevault_api::page::Page;
 
-use super::retention::{fresh, number};
-use super::{Problems, Segment, respond, uploads};
+use super::{Problems, Segment, number, respond, uploads};
 use crate::app::Shared;
 use crate::errors::{Failure, Handled};
 use crate::query::Query;
-use crate::reply::set;
+use crate::reply::{fresh, set};
 
 /// Bytes of a body that says how to collect.
 const START_MAX: u64 = 4 << 10;

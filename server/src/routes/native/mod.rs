@@ -8,13 +8,10 @@
 //! | `PUT, DELETE /checkpoints/{reference}/pin` | `PinRequest` → `Checkpoint` |
 //! | `PATCH /checkpoints/{reference}/labels` | `LabelChanges` → `Checkpoint` |
 //! | `GET /checkpoints/{reference}/processes` | `ProcessList` |
-//! | `GET /checkpoints/{reference}/memory-areas?pid=&against=REF` | `MemoryMap` |
-//! | `GET /checkpoints/{reference}/memory?pid=&start=&length=` | raw bytes, at most 1 MiB |
 //! | `GET /checkpoints/{reference}/files?pid=` | `OpenFiles` |
 //! | `GET /checkpoints/{reference}/environment` | `Environment` |
 //! | `GET /checkpoints/{reference}/rootfs` | `RootfsChanges` |
 //! | `GET /checkpoints/{reference}/restore?registry=HOST:PORT` | `RestoreManifests` |
-//! | `GET /diff?from=REF&to=REF` | `Diff` |
 //! | `GET /workloads?namespace=&name=&limit=&cursor=` | `Page<Workload>` |
 //! | `GET /stats`, `GET /stats/namespaces` | `StoreStats`, `Page<NamespaceStats>` |
 //! | `GET /events` | server-sent events, each an `Event` |
@@ -135,6 +132,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Segment {
 /// The reference in a path.
 fn reference(Segment(text): &Segment) -> Handled<Reference> {
     text.parse::<Reference>().map_err(|e| Failure::invalid(e.to_string()))
+}
+
+/// The number of a run, as a path has it.
+fn number(id: &str) -> Handled<u64> {
+    id.parse().map_err(|_| Failure::invalid(format!("{id:?} is not the number of a run")))
 }
 
 /// The response of a handler.

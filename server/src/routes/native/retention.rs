@@ -11,13 +11,13 @@ use pagevault_api::retention::{
 };
 use pagevault_registry::Policies;
 
-use super::{Problems, Segment, checkpoints, json, respond, uploads};
+use super::{Problems, Segment, checkpoints, json, number, respond, uploads};
 use crate::app::Shared;
 use crate::body::{Incoming, to_the_end};
 use crate::errors::{Failure, Handled};
 use crate::policies::{from_yaml, to_yaml};
 use crate::query::Query;
-use crate::reply::{set, text};
+use crate::reply::{fresh, set, text};
 
 /// Bytes of policies and quotas.
 const POLICIES_MAX: u64 = 1 << 20;
@@ -195,16 +195,4 @@ fn show_plan(app: &Shared, id: &str, uri: &Uri) -> Handled {
     let limit = checkpoints::limit(query.only("limit")?)?;
     let page = app.registry.retention_plan(number(id)?, action, query.only("cursor")?, limit)?;
     Ok(fresh(page))
-}
-
-/// The number of a run.
-pub(super) fn number(id: &str) -> Handled<u64> {
-    id.parse().map_err(|_| Failure::invalid(format!("{id:?} is not the number of a run")))
-}
-
-/// An answer that is another one in a moment.
-pub(super) fn fresh(body: impl serde::Serialize) -> Response {
-    let mut response = Json(body).into_response();
-    set(&mut response, "cache-control", "no-store");
-    response
 }

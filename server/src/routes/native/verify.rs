@@ -10,7 +10,7 @@ use super::{Problems, respond};
 use crate::app::Shared;
 use crate::errors::Handled;
 use crate::query::Query;
-use crate::reply::set;
+use crate::reply::{fresh, set};
 
 /// Start a scrub
 ///
@@ -42,7 +42,5 @@ pub(super) async fn last(State(app): State<Shared>, uri: Uri) -> Response {
 
 fn show(app: &Shared, uri: &Uri) -> Handled {
     Query::strict(uri, &[])?;
-    let mut response = Json(app.registry.last_verify()).into_response();
-    set(&mut response, "cache-control", "no-store");
-    Ok(response)
+    Ok(fresh(app.registry.last_verify()))
 }
