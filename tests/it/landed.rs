@@ -9,7 +9,7 @@ use crate::fixtures::series;
 use crate::support::{Vault, body};
 
 /// Copies an image to another registry as an OCI client does.
-async fn copy(from: &Vault, reference: &Reference, to: &Vault, repository: &str) {
+pub(crate) async fn copy(from: &Vault, reference: &Reference, to: &Vault, repository: &str) {
     let manifest =
         from.registry.manifest(&reference.repository, &reference.selector).await.unwrap();
     let json: serde_json::Value = serde_json::from_slice(&manifest.bytes).unwrap();

@@ -10,6 +10,7 @@
 
 mod fixtures;
 mod gc;
+mod history;
 mod hostile;
 mod http;
 mod ingest;

@@ -14,7 +14,7 @@ use crate::verify::verify;
 const GOLDEN: &str = include_str!("golden-digests.txt");
 
 /// The folders of servers under `tests/fixtures/stores`, each packed.
-fn stores() -> Vec<PathBuf> {
+pub(crate) fn stores() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/stores");
     let entries = std::fs::read_dir(folder).unwrap();
     let mut stores: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -22,7 +22,7 @@ fn stores() -> Vec<PathBuf> {
     stores
 }
 
-async fn open(store: &Path) -> Vault {
+pub(crate) async fn open(store: &Path) -> Vault {
     let packed = std::fs::File::open(store).unwrap();
     let folder = tempfile::tempdir().unwrap();
     tar::Archive::new(zstd::Decoder::new(packed).unwrap()).unpack(folder.path()).unwrap();

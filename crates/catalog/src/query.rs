@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use pagevault_api::Digest;
 use rusqlite::types::Value;
 use rusqlite::{params, params_from_iter};
@@ -147,6 +148,30 @@ impl Catalog {
             Ok(LineageEntry { digest, recipe })
         };
         found.map(entry).transpose()
+    }
+
+    /// Where the checkpoint of a lineage is that was taken before one of it.
+    pub async fn predecessor(
+        &self,
+        lineage: &str,
+        taken: Timestamp,
+        digest: &Digest,
+    ) -> Result<Option<(String, Digest)>> {
+        let sql = "SELECT name, digest FROM checkpoints JOIN names ON id = repository
+                   WHERE lineage = (SELECT id FROM names WHERE name = ?)
+                   AND (created, digest) < (?, ?) ORDER BY created DESC, digest DESC LIMIT 1";
+        let (lineage, digest) = (lineage.to_owned(), digest.to_string());
+        let found: Option<(String, String)> = self
+            .view
+            .run(move |db| {
+                let values = params![lineage, taken.as_microsecond(), digest];
+                first(db, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))
+            })
+            .await?;
+        let place = |(repository, digest): (String, String)| {
+            Ok((repository, digest.parse().map_err(|_| damaged("digest"))?))
+        };
+        found.map(place).transpose()
     }
 
     /// Totals.

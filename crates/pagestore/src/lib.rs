@@ -21,6 +21,7 @@ mod buffer;
 mod cache;
 mod codec;
 mod collect;
+mod compare;
 mod error;
 mod mapping;
 #[cfg(any(test, feature = "suite"))]
@@ -44,6 +45,7 @@ pub use collect::{
     Buried, CollectOptions, CollectProgress, CollectStats, Counted, DataFacts, Hold, Names, Phase,
     RecipeFacts, Roots, RootsError, Sizes, Standing, Stored, Survey, Tally, Watch,
 };
+pub use compare::{ComparedRun, Owner, PageState};
 pub use error::PageStoreError;
 pub use read::LayerReader;
 pub use rebase::{Rebase, Rebased};

@@ -10,6 +10,7 @@ use pagevault_catalog::{CheckpointRecord, ManifestRecord};
 
 use crate::describe::{Detail, mask};
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
+use crate::landed::undescribed;
 use crate::{Registry, Result, blocking, catalog_error, names, store_error};
 
 /// A checkpoint that was found.
@@ -109,8 +110,9 @@ impl Registry {
     pub(crate) async fn detail(&self, reference: &Reference, found: &Found) -> Result<Detail> {
         let read = self.catalog.find_detail(&reference.repository, &found.manifest.digest).await;
         let bytes = read.map_err(catalog_error)?.ok_or_else(|| {
-            let message = format!("the detail of {reference} is not there");
-            RegistryError::new(Kind::Damaged, message)
+            self.landed.take_in(Some(undescribed(&reference.repository, &found.checkpoint)));
+            let message = format!("what is in {reference} is being read from its layer; ask again");
+            RegistryError::new(Kind::Unavailable, message)
         })?;
         blocking(move || Detail::from_bytes(&bytes)).await
     }

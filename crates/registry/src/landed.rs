@@ -1,50 +1,69 @@
 //! Layers of checkpoints that landed as files, stored anew by their pages.
 //!
-//! An image that a client pushes over OCI is kept as it came. If it is a checkpoint, its layer is
+//! An image that a client pushes over OCI is kept as it came. If it is a checkpoint, what is in it is
+//! noted in the background, as that of a native push. Its layer, if it is uncompressed, is
 //! read again in the background like one that was pushed natively, and takes the place of the file
 //! once its sha256 is the digest that it is called by. What is no checkpoint that could be let in
 //! stays as it is, and is served just the same.
+
+mod describe;
+
+pub(crate) use describe::undescribed;
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
 use pagevault_api::annotations;
-use pagevault_api::media_types::OCI_LAYER;
+use pagevault_archive::{Checkpoint, Outer, decode};
 use pagevault_catalog::{BlobLocation, NewManifest};
-use pagevault_pagestore::{LayerReader, RecipeId};
+use pagevault_criu::Report;
+use pagevault_pagestore::{LayerReader, RecipeId, WriteStats};
 use tokio::sync::mpsc;
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::{random_id, spool_error};
 use crate::growing::Growing;
 use crate::hashing::StreamHash;
-use crate::ingest::{Basis, Ingest};
+use crate::ingest::{Basis, Ingest, Ingested};
 use crate::unpack::nameless;
-use crate::{Registry, Result, blocking, store_error};
+use crate::{Registry, Result, blocking, catalog_error, store_error};
 
-/// Layers that wait at most; those beyond are found when the registry is opened again.
+/// Layers that wait at most; those beyond are looked into when somebody asks for what is in them.
 const QUEUE: usize = 1024;
 /// Rest after each layer, as many times as long as the work on it took: uploads and pulls come first.
 const REST: u32 = 1;
 
-/// A layer that landed.
+/// The layer of a checkpoint image that landed, or of one of which nothing is known in detail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Landed {
-    pub(crate) digest: Digest,
-    pub(crate) recipe: RecipeId,
+    pub(crate) repository: String,
+    pub(crate) manifest: Digest,
+    pub(crate) layer: Digest,
 }
 
-/// What storing a layer anew came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What storing a layer anew came to, and what was read on the way.
+#[derive(Debug)]
 pub(crate) struct Reencoded {
-    /// Bytes of the layer.
-    pub logical_bytes: u64,
-    /// Bytes that it takes now.
-    pub stored_bytes: u64,
+    pub(crate) read: Read,
+    /// What it took, if it was stored.
+    pub(crate) stats: WriteStats,
+    /// Manifest digest of the checkpoint that it is stored against.
+    pub(crate) base: Option<Digest>,
+}
+
+/// An archive that was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) archive: Checkpoint,
+    pub(crate) report: Report,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) lineage: String,
 }
 
 /// Where layers wait.
@@ -58,12 +77,12 @@ impl Queue {
         (Self(sender), receiver)
     }
 
-    /// Takes in the layers of a checkpoint image that are tars as runtimes write them.
-    pub(crate) fn take_in(&self, layers: impl IntoIterator<Item = Landed>) {
-        for layer in layers {
-            if let Err(error) = self.0.try_send(layer) {
-                tracing::debug!(%error, "a layer stays as it landed for now");
-            }
+    /// Takes in the layer of a checkpoint image.
+    pub(crate) fn take_in(&self, layer: Option<Landed>) {
+        if let Some(layer) = layer
+            && let Err(error) = self.0.try_send(layer)
+        {
+            tracing::debug!(%error, "a layer stays as it landed for now");
         }
     }
 }
@@ -75,25 +94,17 @@ pub(crate) fn is_checkpoint(manifest: &NewManifest) -> bool {
     names.iter().any(|name| manifest.annotations.contains_key(*name))
 }
 
-/// The uncompressed layers of an image that says it is a checkpoint.
-pub(crate) fn layers_of(manifest: &NewManifest) -> Vec<Landed> {
+/// The layer of an image that says it is a checkpoint. One of several layers is none that can be
+/// looked into: no engine writes those.
+pub(crate) fn layer_of(repository: &str, manifest: &NewManifest) -> Option<Landed> {
     if !is_checkpoint(manifest) {
-        return Vec::new();
+        return None;
     }
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&manifest.bytes) else {
-        return Vec::new();
-    };
-    let layers = json["layers"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let plain = layers.iter().filter(|layer| layer["mediaType"] == OCI_LAYER);
-    plain
-        .filter_map(|layer| {
-            let digest: Digest = layer["digest"].as_str()?.parse().ok()?;
-            match manifest.blobs.get(digest.as_ref())? {
-                BlobLocation::Recipe(id) => Some(Landed { digest, recipe: RecipeId(id.clone()) }),
-                BlobLocation::Inline(_) => None,
-            }
-        })
-        .collect()
+    let json: serde_json::Value = serde_json::from_slice(&manifest.bytes).ok()?;
+    let [layer] = json["layers"].as_array()?.as_slice() else { return None };
+    let layer: Digest = layer["digest"].as_str()?.parse().ok()?;
+    let (repository, manifest) = (repository.to_owned(), manifest.digest.clone());
+    Some(Landed { repository, manifest, layer })
 }
 
 /// Stores what waits, one after the other, for as long as there is a registry.
@@ -101,15 +112,9 @@ pub(crate) async fn work(registry: Weak<Registry>, mut queue: mpsc::Receiver<Lan
     while let Some(layer) = queue.recv().await {
         let Some(registry) = registry.upgrade() else { return };
         let begun = std::time::Instant::now();
-        match registry.reencode(&layer).await {
-            Ok(Some(done)) => tracing::info!(
-                layer.digest = %layer.digest, layer.bytes = done.logical_bytes,
-                layer.stored_bytes = done.stored_bytes, "a layer that landed is stored by its pages"
-            ),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::warn!(layer.digest = %layer.digest, %error, "a layer stays as it landed");
-            }
+        if let Err(error) = registry.look_into(&layer).await {
+            let (repository, manifest) = (&layer.repository, &layer.manifest);
+            tracing::warn!(%repository, manifest.digest = %manifest, %error, "an image stays as it landed");
         }
         drop(registry);
         tokio::time::sleep((begun.elapsed() * REST).max(Duration::from_millis(10))).await;
@@ -117,13 +122,37 @@ pub(crate) async fn work(registry: Weak<Registry>, mut queue: mpsc::Receiver<Lan
 }
 
 impl Registry {
-    /// Stores a layer that landed by its pages; nothing if it is stored so already.
-    pub(crate) async fn reencode(&self, layer: &Landed) -> Result<Option<Reencoded>> {
-        let reader = self.pages.open(&layer.recipe).await.map_err(store_error)?;
-        if !reader.is_plain() || layer.digest.algorithm().as_ref() != "sha256" {
+    /// Stores a layer that landed by its pages, if it is not yet, and notes what is in it.
+    async fn look_into(&self, landed: &Landed) -> Result<()> {
+        let Landed { repository, layer, .. } = landed;
+        let record = self.catalog.find_blob(repository, layer).await.map_err(catalog_error)?;
+        let recipe = match record.map(|record| record.location) {
+            Some(BlobLocation::Recipe(id)) => Some(RecipeId(id)),
+            Some(BlobLocation::Inline(_)) => None,
+            // It was deleted since.
+            None => return Ok(()),
+        };
+        let stored = match &recipe {
+            Some(recipe) => self.reencode(layer, recipe).await?,
+            None => None,
+        };
+        describe::describe(self, landed, recipe, stored).await
+    }
+
+    /// Stores a layer that landed by its pages; nothing if it is stored so already, or is compressed.
+    async fn reencode(&self, layer: &Digest, recipe: &RecipeId) -> Result<Option<Reencoded>> {
+        let reader = self.pages.open(recipe).await.map_err(store_error)?;
+        let head = reader.read(0..decode::MAGIC_BYTES as u64).await.map_err(store_error)?;
+        let uncompressed = decode::detect(&head) == Outer::Plain;
+        if !reader.is_plain() || !uncompressed || layer.algorithm().as_ref() != "sha256" {
             return Ok(None);
         }
-        self.restore(&layer.digest, &reader, &layer.recipe, Basis::Newest).await.map(Some)
+        let done = self.restore(layer, &reader, recipe, Basis::Newest).await?;
+        tracing::info!(
+            layer.digest = %layer, layer.bytes = done.read.archive.total_bytes,
+            layer.stored_bytes = done.stats.stored_bytes(), "a layer that landed is stored by its pages"
+        );
+        Ok(Some(done))
     }
 
     /// Reads a layer from where it is whole, and stores it in the place of `over`.
@@ -135,30 +164,38 @@ impl Registry {
         basis: Basis,
     ) -> Result<Reencoded> {
         let turn = self.turns.whole().await;
-        let file = self.copy_out(digest, from).await?;
+        let parts = from.stream(0..from.bytes()).map(|part| part.map_err(store_error)).boxed();
+        let (file, bytes) = self.copy_out(digest, from.bytes(), parts).await?;
         let ingest = Ingest { basis, ..self.ingest() };
-        let ingested = ingest.whole(file, None, turn).outcome().await?;
-        let bytes = ingested.checkpoint.total_bytes;
-        let writer = match ingested.writer.replacing(over).await {
+        let ingested = ingest.whole(Growing::whole(file, bytes), None, turn).outcome().await?;
+        let Ingested { checkpoint, report, warnings, writer, base, lineage, .. } = ingested;
+        let bytes = checkpoint.total_bytes;
+        let writer = match writer.replacing(over).await {
             Ok(writer) => writer,
             Err(error) => return Err(store_error(error)),
         };
         let committed = writer.commit(digest.as_ref(), bytes).await.map_err(store_error)?;
-        Ok(Reencoded { logical_bytes: bytes, stored_bytes: committed.stats.stored_bytes() })
+        let base = base.filter(|_| committed.delta);
+        let read = Read { archive: checkpoint, report, warnings, lineage };
+        Ok(Reencoded { read, stats: committed.stats, base })
     }
 
     /// Copies a layer into a file of the spool that has no name. What does not hash to its digest
     /// is not used.
-    async fn copy_out(&self, digest: &Digest, from: &LayerReader) -> Result<Growing> {
-        self.room.check(from.bytes())?;
+    async fn copy_out(
+        &self,
+        digest: &Digest,
+        bytes: u64,
+        mut parts: BoxStream<'static, Result<Bytes>>,
+    ) -> Result<(Arc<File>, u64)> {
+        self.room.check(bytes)?;
         let path = self.spool.root().join(random_id()?);
         let open = move || nameless(&path).map_err(|e| spool_error("copying a layer", e));
         let file = Arc::new(blocking(open).await?);
         let (mut hash, mut at) = (StreamHash::default(), 0u64);
         let mut gauge = self.room.gauge();
-        let mut parts = from.stream(0..from.bytes());
         while let Some(part) = parts.next().await {
-            let part = part.map_err(store_error)?;
+            let part = part?;
             let (file, offset, len) = (Arc::clone(&file), at, part.len() as u64);
             gauge.take(len)?;
             hash = blocking(move || {
@@ -174,7 +211,7 @@ impl Registry {
             let what = format!("what is stored as {digest} has digest {found}");
             return Err(RegistryError::new(Kind::Damaged, what));
         }
-        Ok(Growing::whole(file, at))
+        Ok((file, at))
     }
 }
 

@@ -5,6 +5,7 @@ mod background;
 mod blobs;
 mod collect;
 mod describe;
+mod diff;
 mod error;
 mod events;
 mod folder;
@@ -15,6 +16,7 @@ mod ingest;
 mod keep;
 mod landed;
 mod manifests;
+mod memory;
 mod names;
 mod native;
 mod publish;
@@ -126,6 +128,7 @@ pub struct Registry {
     background: background::Background,
     disk: Arc<DiskStore>,
     events: events::Events,
+    comparisons: memory::Comparisons,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
 }
@@ -175,6 +178,7 @@ impl Registry {
             background: background::Background::default(),
             disk,
             events: events::Events::default(),
+            comparisons: memory::Comparisons::default(),
             opened_at,
         });
         registry.spool.remove_abandoned().await;

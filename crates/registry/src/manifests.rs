@@ -113,7 +113,7 @@ impl Registry {
             self.check_manifest(repository, media_type, digest, bytes).await?;
         let admitted = self.admit_image(repository, &manifest, &blobs).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
-        let landed = landed::layers_of(&manifest);
+        let landed = landed::layer_of(repository, &manifest);
         let published = Box::pin(self.publisher().manifest(repository, manifest, blobs)).await;
         published.map_err(|error| match error.kind() {
             Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
 use pagevault_api::Digest;
 use pagevault_catalog::{BlobLocation, BlobRecord};
 use pagevault_pagestore::{LayerReader, RecipeId};
@@ -61,6 +61,12 @@ fn unknown(repository: &str, digest: &Digest) -> RegistryError {
 }
 
 impl Blob {
+    /// Its first bytes, as many as there are.
+    pub(crate) async fn read(&self, bytes: u64) -> Result<Vec<u8>> {
+        let parts: Vec<Bytes> = self.stream(0..bytes.min(self.bytes)).try_collect().await?;
+        Ok(parts.concat())
+    }
+
     /// The whole blob as a zstd stream, if most of it is stored as frames that can be sent as they are.
     pub fn zstd(&self) -> Option<BoxStream<'static, Result<Bytes>>> {
         match &self.content {

@@ -49,6 +49,37 @@ async fn what_is_in_a_real_checkpoint() {
     let environment = contract.get(&server, &format!("{path}/environment")).await;
     assert!(texts(&environment, "name").contains(&"KUBERNETES_SERVICE_HOST".to_owned()));
     contract.get(&server, &format!("{path}/rootfs")).await;
+    let memory = contract.get(&server, &format!("{path}/memory-areas?pid=1")).await;
+    let areas = memory["processes"][0]["areas"].as_array().unwrap();
+    assert!(memory.get("against").is_none());
+    let whole = |area: &&Value| {
+        let at = |end: &str| u64::from_str_radix(&area[end].as_str().unwrap()[2..], 16).unwrap();
+        area["pages"].as_u64().unwrap() * 4096 == at("end") - at("start")
+    };
+    let start = areas.iter().find(whole).unwrap()["start"].as_str().unwrap();
+    let raw = format!("{path}/memory?pid=1&start={start}&length=4096");
+    let raw = server.get(&raw).await.expect(200);
+    assert_eq!((raw.header("cache-control"), raw.body.len()), ("no-store", 4096));
+    for (query, status) in [
+        (format!("pid=1&start={start}&length=0"), 400),
+        (format!("pid=1&start={start}&length=1048577"), 400),
+        (format!("pid=2&start={start}&length=1"), 404),
+        ("pid=1&start=0x10&length=1".to_owned(), 404),
+        ("pid=1&start=0xffffffffffffffff&length=2".to_owned(), 404),
+        ("pid=1&start=x&length=1".to_owned(), 400),
+        ("start=1&length=1".to_owned(), 400),
+    ] {
+        let line = format!("GET {path}/memory?{query}");
+        contract.ask(&server, &line, Value::Null).await.expect(status);
+    }
+    let diff = contract.get(&server, &format!("/api/v1/diff?from={at}&to={at}")).await;
+    for same in ["processes", "files", "sockets", "environment"] {
+        assert_eq!(diff[same], json!([]), "{same}");
+    }
+    assert_eq!(
+        diff["memory"]["pages"],
+        json!({"same": 743, "changed": 0, "added": 0, "removed": 0})
+    );
     let restore = contract.get(&server, &format!("{path}/restore?registry=reg.test:5000")).await;
     let pod = restore["containerd"].as_str().unwrap();
     assert!(pod.contains("image: \"reg.test:5000/default/redis-a/redis@sha256:"), "{pod}");

@@ -206,7 +206,8 @@ impl Finish {
     }
 }
 
-fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
+/// What an ingest did, in the words of the API.
+pub(crate) fn ingest_stats(logical_bytes: u64, written: &WriteStats) -> IngestStats {
     let pages = PageStats {
         zero: written.pages.zero,
         same: written.pages.same,

@@ -27,9 +27,10 @@ use crate::background::Background;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::Folder;
 use crate::growing::Growing;
+use crate::landed::Read;
 use crate::{Result, blocking, catalog_error, store_error};
 
-pub(crate) use finish::Finish;
+pub(crate) use finish::{Finish, ingest_stats};
 pub(crate) use task::{Early, IngestTask, Turns};
 
 /// Bytes from which on a member is looked for by its content. Smaller ones, with the headers around
@@ -322,6 +323,14 @@ fn on_thread<T: Send + 'static>(
     });
     spawned.map_err(|e| RegistryError::new(Kind::Unavailable, format!("no thread: {e}")))?;
     Ok(receiver)
+}
+
+/// Reads an archive that is stored, for what is in it. Blocks.
+pub(crate) fn read_again(file: Growing) -> Result<Read> {
+    let (members, _) = unbounded_channel();
+    let archive = scan::scan(Arc::new(file), &members)?;
+    let (plan, report, warnings, archive) = understand(archive, None)?;
+    Ok(Read { archive, report, warnings, lineage: plan.lineage })
 }
 
 /// What the archive says, and how its pages are to be stored.

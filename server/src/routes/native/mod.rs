@@ -32,6 +32,7 @@ mod contents;
 mod events;
 mod gc;
 mod keep;
+mod memory;
 mod openapi;
 mod retention;
 mod stats;
@@ -70,6 +71,9 @@ pub(crate) fn router() -> (Router<Shared>, OpenApi) {
         .routes(routes!(contents::environment))
         .routes(routes!(contents::rootfs))
         .routes(routes!(contents::restore))
+        .routes(routes!(memory::areas))
+        .routes(routes!(memory::bytes))
+        .routes(routes!(memory::diff))
         .routes(routes!(stats::workloads))
         .routes(routes!(stats::totals))
         .routes(routes!(stats::namespaces))
