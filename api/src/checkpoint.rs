@@ -190,6 +190,17 @@ pub enum SortKey {
     Stored,
 }
 
+impl SortKey {
+    /// The word for it in a query.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Size => "size",
+            Self::Stored => "stored",
+        }
+    }
+}
+
 /// A checkpoint with what is known of it; what its processes had is asked for by itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

@@ -1,11 +1,17 @@
 //! The command line.
 
+mod history;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use pagevault_api::reference::Reference;
 use pagevault_client::{Client, ClientSettings};
 use pagevault_server::ByteSize;
+
+pub(crate) use history::{
+    DiffArgs, InspectArgs, LabelArgs, LsArgs, ManArgs, PartArgs, PinArgs, RmArgs, UnpinArgs,
+};
 
 /// A registry for container checkpoints.
 ///
@@ -28,6 +34,16 @@ pub(crate) enum Command {
     Pull(PullArgs),
     /// List checkpoints, newest first
     Ls(LsArgs),
+    /// Show what differs between two checkpoints
+    Diff(DiffArgs),
+    /// Keep a checkpoint from being deleted
+    Pin(PinArgs),
+    /// Let a checkpoint be deleted again
+    Unpin(UnpinArgs),
+    /// Set labels of a checkpoint, or take them away
+    Label(LabelArgs),
+    /// Delete checkpoints
+    Rm(RmArgs),
     /// Show what is in a checkpoint: a reference on the server, or a file here
     Inspect(InspectArgs),
     /// Show what the registry holds and what that takes
@@ -43,6 +59,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Print a completion script for a shell
     Completion(CompletionArgs),
+    /// Write manual pages
+    Man(ManArgs),
 }
 
 impl Command {
@@ -50,6 +68,10 @@ impl Command {
         match self {
             Self::Push(PushArgs { json, .. })
             | Self::Ls(LsArgs { json, .. })
+            | Self::Diff(DiffArgs { json, .. })
+            | Self::Pin(PinArgs { json, .. })
+            | Self::Unpin(UnpinArgs { json, .. })
+            | Self::Label(LabelArgs { json, .. })
             | Self::Inspect(InspectArgs { json, .. })
             | Self::Stats(StatsArgs { json, .. })
             | Self::Gc(GcArgs { json, .. })
@@ -179,48 +201,6 @@ pub(crate) struct PullArgs {
     pub(crate) force: bool,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LsArgs {
-    /// Only of this repository
-    #[arg(value_name = "REPO")]
-    pub(crate) repository: Option<String>,
-    /// Only of this namespace
-    #[arg(short, long, value_name = "NAME")]
-    pub(crate) namespace: Option<String>,
-    /// Only of this pod
-    #[arg(long, value_name = "NAME")]
-    pub(crate) pod: Option<String>,
-    /// Only of this container
-    #[arg(long, value_name = "NAME")]
-    pub(crate) container: Option<String>,
-    /// Only of this workload
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workload: Option<String>,
-    /// Only with this label, may be given many times
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
-    pub(crate) labels: Vec<(String, String)>,
-    /// At most so many
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
-    pub(crate) limit: usize,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-    /// Print one JSON object, {"items": […]}
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct InspectArgs {
-    /// Reference on the server, or path of a tar here
-    #[arg(value_name = "REF|FILE")]
-    pub(crate) what: PathBuf,
-    #[command(flatten)]
-    pub(crate) server: ServerArgs,
-    /// Print one JSON object, with all that is known
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

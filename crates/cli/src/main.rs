@@ -28,8 +28,10 @@ fn main() -> ExitCode {
 }
 
 fn start(command: Command) -> anyhow::Result<()> {
-    if let Command::Completion(args) = &command {
-        return commands::completion::run(args);
+    match &command {
+        Command::Completion(args) => return commands::completion::run(args),
+        Command::Man(args) => return commands::man::run(args),
+        _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(run(command));
@@ -44,6 +46,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Push(args) => commands::push::run(args).await,
         Command::Pull(args) => commands::pull::run(args).await,
         Command::Ls(args) => commands::ls::run(args).await,
+        Command::Diff(args) => commands::diff::run(args).await,
+        Command::Pin(args) => commands::keep::pin(args).await,
+        Command::Unpin(args) => commands::keep::unpin(args).await,
+        Command::Label(args) => commands::keep::label(args).await,
+        Command::Rm(args) => commands::keep::rm(args).await,
         Command::Inspect(args) => commands::inspect::run(args).await,
         Command::Stats(args) => commands::stats::run(args).await,
         Command::Gc(args) => commands::gc::run(args).await,
@@ -51,5 +58,6 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Verify(args) => commands::verify::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completion(args) => commands::completion::run(&args),
+        Command::Man(args) => commands::man::run(&args),
     }
 }

@@ -1,6 +1,7 @@
 //! `pagevault inspect`: a reference on the server, or a file here.
 
 mod local;
+mod part;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,9 @@ pub(crate) async fn run(args: InspectArgs) -> anyhow::Result<()> {
         )
     })?;
     let client = args.server.client()?;
+    if part::show(&client, &reference, &args.part, args.json).await? {
+        return Ok(());
+    }
     let detail = client.get(&reference).await?;
     let processes = client.processes(&reference).await?.items;
     let files = client.open_files(&reference).await?;

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter};
+use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter, CheckpointOrder};
 use pagevault_api::page::Page;
 use pagevault_client::Client;
 
@@ -15,16 +15,7 @@ const PAGE_MAX: usize = 1000;
 
 pub(crate) async fn run(args: LsArgs) -> anyhow::Result<()> {
     let client = args.server.client()?;
-    let filter = CheckpointFilter {
-        namespace: args.namespace,
-        pod: args.pod,
-        container: args.container,
-        workload: args.workload,
-        repository: args.repository,
-        labels: args.labels.into_iter().collect(),
-        ..CheckpointFilter::default()
-    };
-    let page = collect(&client, &filter, args.limit).await?;
+    let page = collect(&client, &args.filter(), args.order(), args.limit).await?;
     if args.json {
         return print_json(&page);
     }
@@ -42,12 +33,13 @@ pub(crate) async fn run(args: LsArgs) -> anyhow::Result<()> {
 async fn collect(
     client: &Client,
     filter: &CheckpointFilter,
+    order: CheckpointOrder,
     limit: usize,
 ) -> anyhow::Result<Page<Checkpoint>> {
     let mut all = Page { items: Vec::new(), next: None };
     while all.items.len() < limit {
         let want = (limit - all.items.len()).min(PAGE_MAX);
-        let mut page = client.list(filter, all.next.as_deref(), want).await?;
+        let mut page = client.list(filter, order, all.next.as_deref(), want).await?;
         // A page of nothing with a cursor would go on for ever.
         let more = page.next.is_some() && !page.items.is_empty();
         all.items.append(&mut page.items);

@@ -1,10 +1,13 @@
 //! One file a command.
 
 pub(crate) mod completion;
+pub(crate) mod diff;
 pub(crate) mod follow;
 pub(crate) mod gc;
 pub(crate) mod inspect;
+pub(crate) mod keep;
 pub(crate) mod ls;
+pub(crate) mod man;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod retention;
