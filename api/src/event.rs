@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::checkpoint::Checkpoint;
-use crate::gc::GcRun;
+use crate::gc::GcResult;
 use crate::reference::Reference;
+use crate::run::Run;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -53,12 +54,12 @@ pub enum EventKind {
     /// A collection has begun.
     GcStarted {
         /// The collection.
-        run: Box<GcRun>,
+        run: Box<Run<GcResult>>,
     },
     /// A collection has ended.
     GcFinished {
         /// The collection, with its result.
-        run: Box<GcRun>,
+        run: Box<Run<GcResult>>,
     },
     /// Events were lost: look at everything again.
     Lost,

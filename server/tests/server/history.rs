@@ -186,6 +186,11 @@ async fn lists_are_narrowed_and_sorted() {
         (vec!["shop".into()], &json!(2))
     );
     contract.get(&server, "/api/v1/stats").await;
+    contract.ask(&server, "POST /api/v1/gc", json!({"dryRun": true})).await.expect(202);
+    while contract.get(&server, "/api/v1/gc").await["items"][0]["state"] == "running" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    contract.get(&server, "/api/v1/gc/1").await;
 }
 
 #[tokio::test]

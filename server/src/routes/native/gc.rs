@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
-use pagevault_api::gc::{GcExplanation, GcRun, GcTrigger, StartGc};
+use pagevault_api::gc::{GcExplanation, GcResult, GcTrigger, StartGc};
 use pagevault_api::page::Page;
+use pagevault_api::run::Run;
 
 use super::{Problems, Segment, number, respond, uploads};
 use crate::app::Shared;
@@ -21,7 +22,7 @@ const START_MAX: u64 = 4 << 10;
 /// It goes on by itself; 409 while there is one.
 #[utoipa::path(
     post, path = "/gc", tag = "operation", request_body = StartGc,
-    responses((status = 202, body = GcRun), Problems)
+    responses((status = 202, body = Run<GcResult>), Problems)
 )]
 pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
     respond(begin(&app, request).await)
@@ -41,7 +42,7 @@ async fn begin(app: &Shared, request: Request) -> Handled {
 /// Those since the server started, newest first.
 #[utoipa::path(
     get, path = "/gc", tag = "operation",
-    responses((status = 200, body = Page<GcRun>), Problems)
+    responses((status = 200, body = Page<Run<GcResult>>), Problems)
 )]
 pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
     respond(list(&app, &uri))
@@ -56,7 +57,7 @@ fn list(app: &Shared, uri: &Uri) -> Handled {
 /// Show a collection
 #[utoipa::path(
     get, path = "/gc/{id}", tag = "operation", params(("id" = u64, Path)),
-    responses((status = 200, body = GcRun), Problems)
+    responses((status = 200, body = Run<GcResult>), Problems)
 )]
 pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let found = || {
@@ -71,7 +72,7 @@ pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Ur
 /// What it has removed nothing needed.
 #[utoipa::path(
     post, path = "/gc/{id}/cancel", tag = "operation", params(("id" = u64, Path)),
-    responses((status = 202, body = GcRun), Problems)
+    responses((status = 202, body = Run<GcResult>), Problems)
 )]
 pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let asked = || {

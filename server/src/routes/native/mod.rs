@@ -48,7 +48,6 @@ use pagevault_api::checkpoint::Pushed;
 use pagevault_api::event::Event;
 use pagevault_api::problem::{Problem, ProblemKind};
 use pagevault_api::reference::Reference;
-use pagevault_api::retention::RetentionResult;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -59,7 +58,9 @@ use crate::errors::{Failure, Handled};
 use crate::query::encode;
 use crate::reply::set;
 
-/// The routes, below `/api/v1`, and their description. What is not described is not served.
+/// The routes, below `/api/v1`, and their description. What is not described is not served. Schemas are
+/// called by the types that attributes name: an alias hides what a generic type is of, and two of them
+/// become one schema.
 pub(crate) fn router() -> (Router<Shared>, OpenApi) {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(checkpoints::list, checkpoints::push))
@@ -104,7 +105,7 @@ pub(crate) fn router() -> (Router<Shared>, OpenApi) {
         description = "Container checkpoints: push, find, look into, compare, keep, let go."
     ),
     servers((url = "/api/v1")),
-    components(schemas(Event, Problem, ProblemKind, RetentionResult))
+    components(schemas(Event, Problem, ProblemKind))
 )]
 struct Description;
 

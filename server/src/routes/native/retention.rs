@@ -7,8 +7,9 @@ use axum::response::{IntoResponse as _, Response};
 use pagevault_api::oci_error::OciErrorCode;
 use pagevault_api::page::Page;
 use pagevault_api::retention::{
-    RetentionAction, RetentionConfig, RetentionDecision, RetentionRun, StartRetention,
+    RetentionAction, RetentionConfig, RetentionDecision, RetentionResult, StartRetention,
 };
+use pagevault_api::run::Run;
 use pagevault_registry::Policies;
 
 use super::{Problems, Segment, checkpoints, json, number, respond, uploads};
@@ -113,7 +114,7 @@ fn described(policies: Policies, headers: &HeaderMap) -> Handled {
 /// It goes on by itself; 409 while there is one.
 #[utoipa::path(
     post, path = "/retention/run", tag = "retention", request_body = StartRetention,
-    responses((status = 202, body = RetentionRun), Problems)
+    responses((status = 202, body = Run<RetentionResult>), Problems)
 )]
 pub(super) async fn start(State(app): State<Shared>, request: Request) -> Response {
     respond(begin(&app, request).await)
@@ -133,7 +134,7 @@ async fn begin(app: &Shared, request: Request) -> Handled {
 /// Those since the server started, newest first.
 #[utoipa::path(
     get, path = "/retention/runs", tag = "retention",
-    responses((status = 200, body = Page<RetentionRun>), Problems)
+    responses((status = 200, body = Page<Run<RetentionResult>>), Problems)
 )]
 pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
     let page = Page { items: app.registry.retention_runs(), next: None };
@@ -143,7 +144,7 @@ pub(super) async fn runs(State(app): State<Shared>, uri: Uri) -> Response {
 /// Show a run
 #[utoipa::path(
     get, path = "/retention/runs/{id}", tag = "retention", params(("id" = u64, Path)),
-    responses((status = 200, body = RetentionRun), Problems)
+    responses((status = 200, body = Run<RetentionResult>), Problems)
 )]
 pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let found = || {
@@ -158,7 +159,7 @@ pub(super) async fn run(State(app): State<Shared>, Segment(id): Segment, uri: Ur
 /// What it has deleted stays deleted.
 #[utoipa::path(
     post, path = "/retention/runs/{id}/cancel", tag = "retention", params(("id" = u64, Path)),
-    responses((status = 202, body = RetentionRun), Problems)
+    responses((status = 202, body = Run<RetentionResult>), Problems)
 )]
 pub(super) async fn cancel(State(app): State<Shared>, Segment(id): Segment, uri: Uri) -> Response {
     let asked = || {
