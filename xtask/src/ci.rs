@@ -23,6 +23,10 @@ const END_TO_END: &str = "clients and end to end";
 const CRASHES: &str = "crashes";
 const CONFORMANCE: &str = "OCI conformance";
 const LOAD: &str = "load";
+const API: &str = "API";
+
+/// How long schemathesis asks; `tests/api/run` without a flag is the long form.
+const API_SECONDS: &str = "30";
 
 /// How long the load lasts; `tests/load/run` without a flag is the long form.
 const LOAD_SECONDS: &str = "20";
@@ -86,6 +90,8 @@ fn run_released(summary: &mut Summary) {
     let why_no_load = why_no_crashes.clone();
     let why_no_conformance = why_no_crashes.clone().or_else(prerequisites::go_obstacle);
     summary.script(LOAD, why_no_load.as_deref(), "tests/load/run", &["--seconds", LOAD_SECONDS]);
+    let why_no_api = why_no_crashes.as_deref();
+    summary.script(API, why_no_api, "tests/api/run", &["--seconds", API_SECONDS]);
     summary.script(CONFORMANCE, why_no_conformance.as_deref(), "tests/conformance/run", &[]);
     summary.script(
         CRASHES,
