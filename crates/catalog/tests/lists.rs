@@ -49,7 +49,8 @@ fn checkpoint(n: u64) -> Checkpoint {
         engine: "containerd".into(),
         runtime: "io.containerd.runc.v2".into(),
         image: name("registry.example/base/redis", 40),
-        image_digest: Some(format!("sha256:{:064x}", group % 40)),
+        // All but every hundredth are of one image: no index helps.
+        image_digest: Some(format!("sha256:{:064x}", u64::from(n.is_multiple_of(100)))),
         architecture: "amd64".into(),
         created_at: time(mix(n) % 1_000_000 / 10),
         pushed_at: time(0),
@@ -126,6 +127,20 @@ fn filters() -> Vec<CheckpointFilter> {
             ..all()
         },
         CheckpointFilter { namespace: Some("nowhere".into()), ..all() },
+        CheckpointFilter { pinned: Some(false), ..all() },
+        CheckpointFilter { image: Some(format!("sha256:{:064x}", 0)), ..all() },
+        CheckpointFilter {
+            image: Some(format!("sha256:{:064x}", 0)),
+            node: Some("node-1".into()),
+            until: Some(time(0)),
+            ..all()
+        },
+        CheckpointFilter {
+            container: Some("c-0".into()),
+            image: Some("registry.example/base/redis-1".into()),
+            ..all()
+        },
+        CheckpointFilter { node: Some("node-1".into()), until: Some(time(90_000)), ..all() },
     ]
 }
 
