@@ -75,8 +75,7 @@ pub enum ObstacleKind {
     Plugins,
     /// It shares memory, sockets or files with processes outside.
     External,
-    /// It is kept as an engine does not take it: not as one uncompressed layer, or without the
-    /// annotations that it looks for.
+    /// It was built by others, without the annotation that its engine looks for.
     Image,
 }
 

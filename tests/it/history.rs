@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter, CheckpointOrder, Origin};
 use pagevault_api::contents::{PageChanges, ProcessMemory};
 use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::restore::ObstacleKind;
 use pagevault_api::upload::PushOptions;
 use pagevault_registry::DigestAlgorithm;
 
@@ -123,7 +124,8 @@ async fn an_image_of_a_compressed_layer_is_described_and_stays_as_it_came() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&tar).unwrap();
     let layer = gzip.finish().unwrap();
-    let manifest = put_image(&vault, "elsewhere/counter", &layer).await;
+    let cri_o = "io.kubernetes.cri-o.annotations.checkpoint.name";
+    let manifest = put_image(&vault, "elsewhere/counter", &layer, cri_o).await;
     let known = described(&vault, "elsewhere/counter").await;
     assert_eq!((known.origin, known.pages, known.base), (Origin::Oci, None, None));
     assert_eq!(known.logical_bytes, tar.len() as u64);
@@ -141,8 +143,28 @@ async fn an_image_of_a_compressed_layer_is_described_and_stays_as_it_came() {
     assert!(vault.registry.manifest("elsewhere/counter", &selector).await.is_err());
 }
 
-/// Pushes an image as buildah makes it, with the annotation that CRI-O looks for.
-async fn put_image(vault: &Vault, repository: &str, layer: &[u8]) -> pagevault_api::Digest {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_without_the_annotation_of_its_engine_is_said_to_be_none_for_it() {
+    let vault = Vault::new().await;
+    // As checkpointctl builds it.
+    let key = "org.criu.checkpoint.container.name";
+    put_image(&vault, "built/counter", &plain("cri-o-counter"), key).await;
+    let known = described(&vault, "built/counter").await;
+    let restore = vault.registry.restore_manifests(&known.reference, "reg:1").await.unwrap();
+    let kinds: Vec<_> = restore.needs.obstacles.iter().map(|it| it.kind).collect();
+    assert!(kinds.contains(&ObstacleKind::Image), "{kinds:?}");
+    let pushed = vault.push(&plain("cri-o-counter")).await.unwrap();
+    let restore = vault.registry.restore_manifests(&pushed.reference, "reg:1").await.unwrap();
+    assert!(restore.needs.obstacles.iter().all(|it| it.kind != ObstacleKind::Image));
+}
+
+/// Pushes an image as buildah makes it.
+async fn put_image(
+    vault: &Vault,
+    repository: &str,
+    layer: &[u8],
+    annotation: &str,
+) -> pagevault_api::Digest {
     for blob in [b"{}".as_slice(), layer] {
         let id =
             vault.registry.start_blob_upload(repository, DigestAlgorithm::Sha256).await.unwrap();
@@ -155,7 +177,7 @@ async fn put_image(vault: &Vault, repository: &str, layer: &[u8]) -> pagevault_a
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": sha256(b"{}"), "size": 2},
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": sha256(layer), "size": layer.len()}],
-        "annotations": {"io.kubernetes.cri-o.annotations.checkpoint.name": "counter"},
+        "annotations": {annotation: "counter"},
     });
     let bytes = serde_json::to_vec(&manifest).unwrap();
     let tag = Selector::Tag("1".into());

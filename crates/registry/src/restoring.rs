@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
+use pagevault_api::annotations;
+use pagevault_api::checkpoint::Origin;
 use pagevault_api::contents::TcpConnection;
 use pagevault_api::reference::Reference;
-use pagevault_api::restore::{NeededMount, RestoreManifests, RestoreNeeds};
+use pagevault_api::restore::{NeededMount, Obstacle, ObstacleKind, RestoreManifests, RestoreNeeds};
 use serde_json::Value;
 
 use crate::history::Found;
@@ -21,10 +23,31 @@ impl Registry {
         registry: &str,
     ) -> Result<RestoreManifests> {
         let found = self.find(reference).await?;
-        let needs = self.detail(reference, &found).await?.restore;
+        let mut needs = self.detail(reference, &found).await?.restore;
+        needs.obstacles.extend(unmarked(&found));
         let image = Reference::digest(&reference.repository, found.manifest.digest.clone());
         Ok(manifests(&found, reference, format!("{registry}/{image}"), needs))
     }
+}
+
+/// What an engine would take for an ordinary image: one that others built, without its annotation.
+fn unmarked(found: &Found) -> Option<Obstacle> {
+    let summary = &found.checkpoint.summary;
+    let key = match summary.engine.as_str() {
+        "cri-o" => annotations::CRIO_NAME,
+        "containerd" => annotations::criu::CONTAINER_NAME,
+        "podman" => annotations::podman::NAME,
+        _ => return None,
+    };
+    let marked = summary.origin == Origin::Push || found.manifest.annotations.contains_key(key);
+    (!marked).then(|| {
+        let detail = format!(
+            "{} does not take it for a checkpoint: it lacks the annotation {key}; pull its layer and \
+             push that with pagevault push",
+            summary.engine
+        );
+        Obstacle { kind: ObstacleKind::Image, fatal: true, detail }
+    })
 }
 
 fn manifests(
