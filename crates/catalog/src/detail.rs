@@ -41,14 +41,14 @@ impl Catalog {
     pub async fn swap_detail(
         &self,
         old: &Entry<Bytes>,
-        detail: Option<Bytes>,
+        detail: Bytes,
         mark: Option<Mark>,
     ) -> Result<Option<Entry<Bytes>>> {
-        let bytes = join(detail.as_ref(), mark)?;
+        let bytes = join(&detail, mark)?;
         match self.store.put(&old.key, bytes, old.when.clone()).await {
             Ok(version) => {
                 let (key, when) = (old.key.clone(), Precondition::Matches(version));
-                Ok(Some(Entry { record: detail, mark, next: None, key, when }))
+                Ok(Some(Entry { record: Some(detail), mark, next: None, key, when }))
             }
             Err(e) if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) => Ok(None),
             Err(e) => Err(e.into()),
@@ -57,12 +57,12 @@ impl Catalog {
 }
 
 /// The record in the envelope says only that there is one.
-fn join(detail: Option<&Bytes>, mark: Option<Mark>) -> Result<Bytes> {
-    let line = Envelope::new(detail.map(|_| true), mark)?.to_bytes()?;
-    let mut bytes = BytesMut::with_capacity(line.len() + 1 + detail.map_or(0, Bytes::len));
+fn join(detail: &[u8], mark: Option<Mark>) -> Result<Bytes> {
+    let line = Envelope::new(Some(true), mark)?.to_bytes()?;
+    let mut bytes = BytesMut::with_capacity(line.len() + 1 + detail.len());
     bytes.put(line.as_slice());
     bytes.put_u8(b'\n');
-    bytes.put(detail.map_or(&[][..], |detail| detail));
+    bytes.put(detail);
     Ok(bytes.freeze())
 }
 
@@ -81,12 +81,14 @@ mod tests {
 
     #[test]
     fn a_detail_comes_back_as_it_was() {
-        for detail in [None, Some(Bytes::new()), Some(Bytes::from_static(b"{\"a\":\n1}"))] {
+        for detail in [&b""[..], b"{\"a\":\n1}"] {
             for mark in [None, Some(Mark::Condemned)] {
-                let bytes = join(detail.as_ref(), mark).unwrap();
-                assert_eq!(split("k", bytes).unwrap(), (detail.clone(), mark));
+                let bytes = join(detail, mark).unwrap();
+                assert_eq!(split("k", bytes).unwrap(), (Some(Bytes::from_static(detail)), mark));
             }
         }
+        let absent = Bytes::from_static(b"{\"version\":2,\"nonce\":\"1\",\"record\":null}\n");
+        assert_eq!(split("k", absent).unwrap(), (None, None));
         for bad in ["", "{}", "{}\n", "x\n{}"] {
             let read = split("k", Bytes::from_static(bad.as_bytes()));
             assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "{bad:?}");

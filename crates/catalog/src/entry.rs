@@ -102,7 +102,19 @@ impl Catalog {
 
     /// Takes back a manifest that nobody has seen; false if it has changed meanwhile.
     pub async fn drop_tentative(&self, tentative: &Entry<ManifestRecord>) -> Result<bool> {
-        Ok(self.swap(tentative, None, None).await?.is_some())
+        self.drop_record(tentative).await
+    }
+
+    /// Removes what is left of a record: one that is absent, or that nothing needs any more. False if it
+    /// is no longer the one that was read.
+    pub async fn drop_record<T>(&self, old: &Entry<T>) -> Result<bool> {
+        match self.erase(&old.key, old.when.clone()).await {
+            Ok(()) => Ok(true),
+            Err(e) if matches!(e.kind(), ErrorKind::Precondition | ErrorKind::NotFound) => {
+                Ok(false)
+            }
+            Err(e) => Err(e.into()),
+        }
     }
 
     async fn entry<T>(&self, name: &Name) -> Result<Entry<T>>

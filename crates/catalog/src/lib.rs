@@ -36,6 +36,7 @@ pub use record::{
 };
 pub use retained::{NamespaceUse, RetainedCheckpoint};
 pub use scan::{Listed, ListedKind};
+pub use truth::TRACE_SECONDS;
 
 use view::View;
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_api::reference::Selector;
-use pagevault_objects::{ErrorKind, Key, Precondition};
+use pagevault_objects::{ErrorKind, Key, ObjectError, Precondition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -12,6 +12,9 @@ use crate::keys::Name;
 use crate::record::{BlobRecord, Envelope, ManifestRecord, NewManifest, TagRecord};
 use crate::view::{Change, Intent};
 use crate::{Catalog, Result};
+
+/// Seconds for which a blob is remembered that a repository holds no more. No push takes as long.
+pub const TRACE_SECONDS: u64 = 24 * 3600;
 
 /// Tries at a record that others change at the same time.
 const TRIES: usize = 100;
@@ -121,7 +124,7 @@ impl Catalog {
         Ok(put)
     }
 
-    /// Whether a repository has ever held a blob, which it may hold no more.
+    /// Whether a repository has held a blob, which it may hold no more, until [`TRACE_SECONDS`] ago.
     pub async fn has_held_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
         match self.store.get(&blob(repository, digest).key()?).await {
             Ok(_) => Ok(true),
@@ -216,14 +219,28 @@ impl Catalog {
             if intent.is_none() && followed(name) {
                 *intent = Some(self.view.intend(key.as_str()).await?);
             }
-            let bytes = Bytes::from(Envelope::new(record, None)?.to_bytes()?);
-            match self.store.put(key, bytes, when).await {
-                Ok(_) => return Ok(result),
+            let written = match (&record, when) {
+                (None, when) if !leaves_trace(name) => self.erase(key, when).await,
+                (_, when) => {
+                    let bytes = Bytes::from(Envelope::new(record, None)?.to_bytes()?);
+                    self.store.put(key, bytes, when).await.map(drop)
+                }
+            };
+            match written {
+                Ok(()) => return Ok(result),
                 Err(e) if e.kind() == ErrorKind::Precondition => tokio::task::yield_now().await,
                 Err(e) => return Err(e.into()),
             }
         }
         Err(CatalogError::Conflict(key.to_string()))
+    }
+
+    /// Makes a record absent, if it is still the one that was read.
+    pub(crate) async fn erase(&self, key: &Key, read: Precondition) -> Result<(), ObjectError> {
+        match read {
+            Precondition::Matches(version) => self.store.delete_if(key, &version).await,
+            Precondition::Absent | Precondition::None => Ok(()),
+        }
     }
 
     /// Brings the view's idea of one record up to date.
@@ -254,6 +271,12 @@ pub(crate) enum Decision<T, R> {
     Keep(R),
     /// Write this one, or make it absent.
     Write(Option<T>, R),
+}
+
+/// Whether a record that is absent is remembered for a time: a push may count on a blob that it was
+/// told of.
+pub(crate) fn leaves_trace(name: &Name) -> bool {
+    matches!(name, Name::Blob { .. })
 }
 
 /// Blobs and details are asked for by name only: of blobs the view has hints, which need no intents.

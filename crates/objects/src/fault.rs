@@ -140,6 +140,10 @@ impl ObjectStore for FaultStore {
         self.write(self.inner.delete(key)).await
     }
 
+    async fn delete_if(&self, key: &Key, version: &Version) -> Result<(), ObjectError> {
+        self.write(self.inner.delete_if(key, version)).await
+    }
+
     async fn list(
         &self,
         prefix: &str,

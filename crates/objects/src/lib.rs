@@ -156,6 +156,9 @@ pub trait ObjectStore: Send + Sync + fmt::Debug {
     /// Removes an object; one that is not there is no error.
     async fn delete(&self, key: &Key) -> Result<(), ObjectError>;
 
+    /// Removes a small object if it is still the one that was read ([`ErrorKind::Precondition`] if not).
+    async fn delete_if(&self, key: &Key, version: &Version) -> Result<(), ObjectError>;
+
     /// Lists the objects whose keys start with `prefix` (whole segments or not), after the key
     /// `after`, at most `limit`.
     async fn list(

@@ -127,6 +127,14 @@ impl ObjectStore for MemoryStore {
         Ok(())
     }
 
+    async fn delete_if(&self, key: &Key, version: &Version) -> Result<(), ObjectError> {
+        let mut state = self.lock();
+        let current = state.objects.get(key).map(|found| content_version(&found.bytes));
+        Precondition::Matches(version.clone()).check(key, current.as_ref())?;
+        state.objects.remove(key);
+        Ok(())
+    }
+
     async fn list(
         &self,
         prefix: &str,

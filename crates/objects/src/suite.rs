@@ -14,6 +14,7 @@ pub async fn run(store: &dyn ObjectStore) {
     preconditions(store).await;
     racing_creators_have_one_winner(store).await;
     racing_swaps_lose_nothing(store).await;
+    racing_removals_lose_nothing(store).await;
     abandoned_writes_keep_their_turn(store).await;
     readers_never_see_a_torn_object(store).await;
     names_of_folders(store).await;
@@ -57,9 +58,15 @@ async fn preconditions(store: &dyn ObjectStore) {
     assert_eq!(refused.kind(), ErrorKind::Precondition);
     let second = put(b"2", Precondition::Matches(first.clone())).await.unwrap();
     assert_ne!(first, second);
-    let refused = put(b"3", Precondition::Matches(first)).await.unwrap_err();
+    let refused = put(b"3", Precondition::Matches(first.clone())).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Precondition);
-    store.delete(&name).await.unwrap();
+    let refused = store.delete_if(&name, &first).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Precondition);
+    assert_eq!(&store.get(&name).await.unwrap().bytes[..], b"2");
+    store.delete_if(&name, &second).await.unwrap();
+    assert_eq!(store.get(&name).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let gone = store.delete_if(&name, &second).await.unwrap_err();
+    assert!(matches!(gone.kind(), ErrorKind::Precondition | ErrorKind::NotFound));
     let refused = put(b"3", Precondition::Matches(second)).await.unwrap_err();
     assert!(matches!(refused.kind(), ErrorKind::Precondition | ErrorKind::NotFound));
 }
@@ -101,6 +108,30 @@ async fn racing_swaps_lose_nothing(store: &dyn ObjectStore) {
     let mut bytes = store.get(&name).await.unwrap().bytes.to_vec();
     bytes.sort_unstable();
     assert_eq!(bytes, (0..8).collect::<Vec<u8>>());
+}
+
+/// What was written after a reader looked is not removed by it.
+async fn racing_removals_lose_nothing(store: &dyn ObjectStore) {
+    let name = key("removed");
+    let takers = (0..8u8).map(|i| {
+        let name = name.clone();
+        async move {
+            let mut taken = 0;
+            for round in 0..20u8 {
+                let mark = Bytes::from(vec![i, round]);
+                if store.put(&name, mark, Precondition::Absent).await.is_ok() {
+                    taken += 1;
+                }
+                let Ok(seen) = store.get(&name).await else { continue };
+                if store.delete_if(&name, &seen.version).await.is_ok() {
+                    taken -= 1;
+                }
+            }
+            taken
+        }
+    });
+    let left: i32 = join_all(takers).await.into_iter().sum();
+    assert_eq!(left, i32::from(store.get(&name).await.is_ok()));
 }
 
 /// Nothing may come between what a conditional write looks at and what it does, even if its caller

@@ -206,7 +206,7 @@ impl Publisher {
                 return Ok(());
             }
             let detail = kept.unwrap_or_else(|| detail.clone());
-            let swapped = self.catalog.swap_detail(&entry, Some(detail), None).await;
+            let swapped = self.catalog.swap_detail(&entry, detail, None).await;
             if swapped.map_err(catalog_error)?.is_some() {
                 return Ok(());
             }

@@ -300,6 +300,18 @@ impl ObjectStore for DiskStore {
         .await
     }
 
+    async fn delete_if(&self, key: &Key, version: &Version) -> Result<(), ObjectError> {
+        let (write, turn) = (self.inner.admit()?, self.inner.turns.take(key).await);
+        let when = Precondition::Matches(version.clone());
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        blocking(move || {
+            let _until_done = (turn, write);
+            inner.check(&key, &when)?;
+            inner.delete(&key)
+        })
+        .await
+    }
+
     async fn list(
         &self,
         prefix: &str,

@@ -28,14 +28,7 @@ impl Inner {
         bytes: &Bytes,
         when: &Precondition,
     ) -> Result<Version, ObjectError> {
-        if *when != Precondition::None {
-            let current = match self.read(key) {
-                Ok(bytes) => Some(content_version(&bytes)),
-                Err(e) if e.kind() == ErrorKind::NotFound => None,
-                Err(e) => return Err(e),
-            };
-            when.check(key, current.as_ref())?;
-        }
+        self.check(key, when)?;
         self.check_space(key, bytes.len() as u64, self.options.reserve_bytes / 4)?;
         let (path, mut file) = self.temporary().map_err(|e| at(key, e))?;
         let written = file.write_all(bytes).and_then(|()| file.sync_data());
@@ -44,6 +37,19 @@ impl Inner {
             at(key, e)
         })?;
         Ok(content_version(bytes))
+    }
+
+    /// Whether an object is as it is to be. The caller has its turn.
+    pub(super) fn check(&self, key: &Key, when: &Precondition) -> Result<(), ObjectError> {
+        if *when == Precondition::None {
+            return Ok(());
+        }
+        let current = match self.read(key) {
+            Ok(bytes) => Some(content_version(&bytes)),
+            Err(e) if e.kind() == ErrorKind::NotFound => None,
+            Err(e) => return Err(e),
+        };
+        when.check(key, current.as_ref())
     }
 
     /// Makes a file of ours, or of the caller's, the object.

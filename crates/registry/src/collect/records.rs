@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use pagevault_api::Digest;
-use pagevault_catalog::{BlobRecord, Catalog, Entry, Listed, ListedKind, Mark};
+use pagevault_catalog::{BlobRecord, Catalog, Entry, Listed, ListedKind, Mark, TRACE_SECONDS};
 use pagevault_objects::{Key, Stamp};
 use pagevault_pagestore::{Phase, Watch};
 
@@ -36,7 +36,8 @@ pub(crate) struct Sweep<'a> {
 #[derive(Debug, Default)]
 struct Repository {
     name: String,
-    blobs: Vec<(Key, Digest)>,
+    /// Each with when it was last written.
+    blobs: Vec<(Key, Digest, u64)>,
     details: Vec<Digest>,
     manifests: Vec<Listed>,
 }
@@ -103,7 +104,9 @@ impl<'a> Sweep<'a> {
                     self.repository(std::mem::replace(&mut current, next)).await?;
                 }
                 match record.kind {
-                    ListedKind::Blob(digest) => current.blobs.push((record.key, digest)),
+                    ListedKind::Blob(digest) => {
+                        current.blobs.push((record.key, digest, record.modified));
+                    }
                     ListedKind::Detail(digest) => current.details.push(digest),
                     ListedKind::Manifest(_) => current.manifests.push(record),
                     ListedKind::Tag(_) => {}
@@ -122,9 +125,10 @@ impl<'a> Sweep<'a> {
         let named = self.named(&repository.manifests, &mut read).await?;
         let promised = self.promised(&repository.name).await?;
         let mut condemned = Vec::new();
-        for (key, digest) in &repository.blobs {
+        for (key, digest, modified) in &repository.blobs {
             if !named.blobs.contains(digest) && !promised.contains(digest) {
-                condemned.extend(self.condemn(&repository.name, key, digest).await?);
+                let is_old = self.now.saturating_sub(*modified) >= TRACE_SECONDS;
+                condemned.extend(self.condemn(&repository.name, (key, is_old), digest).await?);
             }
         }
         for digest in &repository.details {
@@ -166,22 +170,26 @@ impl<'a> Sweep<'a> {
                 self.stats.freed_blobs += u64::from(swapped.map_err(catalog_error)?.is_some());
             }
             Condemned::Detail(_, entry) => {
-                self.catalog.swap_detail(&entry, None, None).await.map_err(catalog_error)?;
+                self.catalog.drop_record(&entry).await.map_err(catalog_error)?;
             }
         }
         Ok(())
     }
 
-    /// Marks an unnamed blob; gives the record that then has to be unchanged.
+    /// Marks an unnamed blob; gives the record that then has to be unchanged. The trace of one that is
+    /// absent goes when it is old.
     async fn condemn(
         &mut self,
         repository: &str,
-        key: &Key,
+        (key, is_old): (&Key, bool),
         digest: &Digest,
     ) -> Result<Option<Condemned>> {
         let entry = self.catalog.blob_entry(repository, digest).await.map_err(catalog_error)?;
         let Some(record) = entry.record.clone() else {
             self.stats.blobs -= 1;
+            if is_old && !self.settings.dry_run {
+                self.catalog.drop_record(&entry).await.map_err(catalog_error)?;
+            }
             return Ok(None);
         };
         if self.settings.dry_run {
@@ -206,13 +214,13 @@ impl<'a> Sweep<'a> {
         digest: &Digest,
     ) -> Result<Option<Condemned>> {
         let entry = self.catalog.detail_entry(repository, digest).await.map_err(catalog_error)?;
-        if entry.record.is_none() {
+        let Some(detail) = entry.record.clone() else {
+            self.catalog.drop_record(&entry).await.map_err(catalog_error)?;
             return Ok(None);
-        }
+        };
         let marked = match entry.mark {
             Some(Mark::Condemned) => Some(entry),
             _ => {
-                let detail = entry.record.clone();
                 let swapped = self.catalog.swap_detail(&entry, detail, Some(Mark::Condemned)).await;
                 swapped.map_err(catalog_error)?
             }
@@ -254,6 +262,10 @@ impl<'a> Sweep<'a> {
             if self.catalog.drop_tentative(&entry).await.map_err(catalog_error)? {
                 return Ok(None);
             }
+        }
+        if entry.record.is_none() && !self.settings.dry_run {
+            // Absent, as records were written that are now removed.
+            self.catalog.drop_record(&entry).await.map_err(catalog_error)?;
         }
         Ok(entry.record.map(|record| record.references))
     }

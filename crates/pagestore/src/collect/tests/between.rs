@@ -93,6 +93,10 @@ impl ObjectStore for Between {
         self.inner.delete(key).await
     }
 
+    async fn delete_if(&self, key: &Key, version: &Version) -> Result<(), ObjectError> {
+        self.inner.delete_if(key, version).await
+    }
+
     async fn list(
         &self,
         prefix: &str,

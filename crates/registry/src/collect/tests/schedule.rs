@@ -93,6 +93,12 @@ impl ObjectStore for YieldStore {
         self.0.delete(key).await
     }
 
+    async fn delete_if(&self, key: &Key, version: &Version) -> Result<(), ObjectError> {
+        turn().await;
+        trace("delete_if", key.as_str());
+        self.0.delete_if(key, version).await
+    }
+
     /// A list is no moment: what comes late in it may have been written after what comes early.
     async fn list(
         &self,
