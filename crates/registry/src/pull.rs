@@ -1,13 +1,14 @@
 //! Blobs, read.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use pagevault_api::Digest;
-use pagevault_catalog::{BlobLocation, BlobRecord};
-use pagevault_pagestore::{LayerReader, RecipeId};
+use pagevault_catalog::{BlobLocation, BlobRecord, Catalog};
+use pagevault_pagestore::{LayerReader, PageStore, PageStoreError, RecipeId};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::{Registry, Result, catalog_error, names, store_error};
@@ -25,20 +26,44 @@ pub struct Blob {
 #[derive(Debug, Clone)]
 enum Content {
     Inline(Bytes),
-    Layer(LayerReader),
+    Layer(LayerReader, Source),
+}
+
+/// Where a blob is found again: what it is read from may be stored anew under way, and a collection
+/// then removes what it was.
+#[derive(Debug, Clone)]
+struct Source {
+    catalog: Arc<Catalog>,
+    pages: PageStore,
+    repository: String,
+    digest: Digest,
+}
+
+/// A layer that is being read.
+struct Reading {
+    source: Source,
+    parts: BoxStream<'static, Result<Bytes, PageStoreError>>,
+    /// What is to be read yet.
+    left: Range<u64>,
+    /// Where it was looked for again, the last time.
+    found_again_at: Option<u64>,
 }
 
 impl Registry {
     /// The blob of a digest, within a repository.
     pub async fn blob(&self, repository: &str, digest: &Digest) -> Result<Blob> {
-        let record = self.blob_record(repository, digest).await?;
-        let content = match record.location {
-            BlobLocation::Inline(bytes) => Content::Inline(bytes.into()),
-            BlobLocation::Recipe(id) => {
-                Content::Layer(self.pages.open(&RecipeId(id)).await.map_err(store_error)?)
-            }
+        names::check(repository)?;
+        let source = Source {
+            catalog: Arc::clone(&self.catalog),
+            pages: self.pages.clone(),
+            repository: repository.to_owned(),
+            digest: digest.clone(),
         };
-        Ok(Blob { digest: digest.clone(), bytes: record.bytes, content })
+        match source.open().await {
+            // Stored anew since its record was read, or else damaged.
+            Err(error) if error.kind() == Kind::Damaged => source.open().await,
+            opened => opened,
+        }
     }
 
     /// Bytes of a blob, without a look at what it is made of: that grows with the blob. Whoever is
@@ -48,11 +73,49 @@ impl Registry {
         let record = self.publisher().head(repository, digest).await?;
         Ok(record.ok_or_else(|| unknown(repository, digest))?.bytes)
     }
+}
 
-    async fn blob_record(&self, repository: &str, digest: &Digest) -> Result<BlobRecord> {
-        names::check(repository)?;
+impl Source {
+    async fn open(&self) -> Result<Blob> {
+        let (repository, digest) = (&self.repository, &self.digest);
         let record = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
-        record.ok_or_else(|| unknown(repository, digest))
+        let BlobRecord { bytes, location, .. } =
+            record.ok_or_else(|| unknown(repository, digest))?;
+        let content = match location {
+            BlobLocation::Inline(bytes) => Content::Inline(bytes.into()),
+            BlobLocation::Recipe(id) => {
+                let layer = self.pages.open(&RecipeId(id)).await.map_err(store_error)?;
+                Content::Layer(layer, self.clone())
+            }
+        };
+        Ok(Blob { digest: digest.clone(), bytes, content })
+    }
+}
+
+impl Reading {
+    /// The next bytes. Where something of the layer is missing, it is looked for again, once, and read
+    /// on from there.
+    async fn next(&mut self) -> Option<Result<Bytes, PageStoreError>> {
+        loop {
+            match self.parts.next().await? {
+                Ok(part) => {
+                    self.left.start += part.len() as u64;
+                    return Some(Ok(part));
+                }
+                Err(error @ PageStoreError::Damaged(_))
+                    if self.found_again_at != Some(self.left.start) =>
+                {
+                    self.found_again_at = Some(self.left.start);
+                    let Ok(Blob { content: Content::Layer(layer, _), .. }) =
+                        self.source.open().await
+                    else {
+                        return Some(Err(error));
+                    };
+                    self.parts = layer.stream(self.left.clone());
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
     }
 }
 
@@ -71,7 +134,7 @@ impl Blob {
     pub fn zstd(&self) -> Option<BoxStream<'static, Result<Bytes>>> {
         match &self.content {
             Content::Inline(_) => None,
-            Content::Layer(layer) => {
+            Content::Layer(layer, _) => {
                 Some(layer.zstd()?.map(|part| part.map_err(store_error)).boxed())
             }
         }
@@ -86,8 +149,13 @@ impl Blob {
                 let part = bytes.get(start..end).map(Bytes::copy_from_slice).unwrap_or_default();
                 stream::iter((!part.is_empty()).then_some(Ok(part))).boxed()
             }
-            Content::Layer(layer) => {
-                layer.stream(range).map(|part| part.map_err(store_error)).boxed()
+            Content::Layer(layer, source) => {
+                let (parts, source) = (layer.stream(range.clone()), source.clone());
+                let reading = Reading { source, parts, left: range, found_again_at: None };
+                let next = |mut reading: Reading| async move {
+                    Some((reading.next().await?.map_err(store_error), reading))
+                };
+                stream::unfold(reading, next).boxed()
             }
         }
     }
