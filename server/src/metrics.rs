@@ -13,6 +13,10 @@
 //! | `pagevault_index_entries` | gauge | pages by which others that are equal are found |
 //! | `pagevault_index_memory_bytes` | gauge | bytes of memory that they take |
 //! | `pagevault_disk_free_bytes` | gauge | bytes that pushes may still fill |
+//! | `pagevault_gc_runs_total` | counter | collections that have ended |
+//! | `pagevault_gc_freed_bytes_total` | counter | bytes that they freed |
+//! | `pagevault_gc_rewritten_total` | counter | layers (`rebase`) and objects (`repack`) stored anew, by `kind` |
+//! | `pagevault_gc_rewritten_bytes_total` | counter | bytes written for it, by `kind` |
 //! | `pagevault_retention_deleted_total` | counter | checkpoints that retention deleted |
 //! | `pagevault_quota_refused_total` | counter | pushes that were refused by a quota |
 
@@ -20,7 +24,7 @@ use std::fmt::Error;
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use pagevault_registry::{IndexStats, PolicyTotals};
+use pagevault_registry::{Collected, IndexStats, Totals};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -45,6 +49,11 @@ struct OfRequest {
     status: u16,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    kind: &'static str,
+}
+
 /// All metrics of a server.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -60,6 +69,10 @@ pub(crate) struct Metrics {
     disk_free: Gauge,
     index_entries: Gauge,
     index_memory: Gauge,
+    gc_runs: Counter,
+    gc_freed: Counter,
+    gc_rewritten: Family<OfKind, Counter>,
+    gc_rewritten_bytes: Family<OfKind, Counter>,
     retention_deleted: Counter,
     quota_refused: Counter,
 }
@@ -79,6 +92,10 @@ impl Default for Metrics {
             disk_free: Gauge::default(),
             index_entries: Gauge::default(),
             index_memory: Gauge::default(),
+            gc_runs: Counter::default(),
+            gc_freed: Counter::default(),
+            gc_rewritten: Family::default(),
+            gc_rewritten_bytes: Family::default(),
             retention_deleted: Counter::default(),
             quota_refused: Counter::default(),
         };
@@ -117,10 +134,19 @@ impl Metrics {
         ] {
             to.register(name, help, gauge.clone());
         }
-        let help = "Checkpoints that retention deleted";
-        to.register("retention_deleted", help, self.retention_deleted.clone());
-        let help = "Pushes that were refused by a quota";
-        to.register("quota_refused", help, self.quota_refused.clone());
+        for (name, help, counter) in [
+            ("gc_runs", "Collections that have ended", &self.gc_runs),
+            ("retention_deleted", "Checkpoints that retention deleted", &self.retention_deleted),
+            ("quota_refused", "Pushes that were refused by a quota", &self.quota_refused),
+        ] {
+            to.register(name, help, counter.clone());
+        }
+        let help = "Bytes that collections freed";
+        to.register_with_unit("gc_freed", help, Unit::Bytes, self.gc_freed.clone());
+        let help = "Layers and objects that were stored anew so that more can go";
+        to.register("gc_rewritten", help, self.gc_rewritten.clone());
+        let (help, counter) = ("Bytes written for it", self.gc_rewritten_bytes.clone());
+        to.register_with_unit("gc_rewritten", help, Unit::Bytes, counter);
         let help = "Bytes that pushes may still fill";
         to.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
         let help = "Bytes of memory that the index of pages takes";
@@ -138,19 +164,27 @@ impl Metrics {
         self.sent.get_or_create(&of).inc_by(end.sent);
     }
 
+    fn collected(&self, collected: &Collected) {
+        raise(&self.gc_runs, collected.runs);
+        raise(&self.gc_freed, collected.freed_bytes);
+        for (kind, rewritten) in [("rebase", collected.rebased), ("repack", collected.repacked)] {
+            let of = OfKind { kind };
+            raise(&self.gc_rewritten.get_or_create(&of), rewritten.number);
+            raise(&self.gc_rewritten_bytes.get_or_create(&of), rewritten.written_bytes);
+        }
+    }
+
     /// What Prometheus reads.
     pub(crate) fn text(
         &self,
         disk_free_bytes: Option<u64>,
         index: IndexStats,
-        policies: PolicyTotals,
+        totals: &Totals,
     ) -> Result<String, Error> {
         let set = |gauge: &Gauge, value| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
-        for (counter, total) in
-            [(&self.retention_deleted, policies.deleted), (&self.quota_refused, policies.refused)]
-        {
-            counter.inc_by(total.saturating_sub(counter.get()));
-        }
+        raise(&self.retention_deleted, totals.retention_deleted);
+        raise(&self.quota_refused, totals.quota_refused);
+        self.collected(&totals.collected);
         if let Some(bytes) = disk_free_bytes {
             set(&self.disk_free, bytes);
         }
@@ -160,6 +194,11 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// Brings a counter up to what was counted elsewhere.
+fn raise(counter: &Counter, total: u64) {
+    counter.inc_by(total.saturating_sub(counter.get()));
 }
 
 /// A request that has ended.
@@ -263,8 +302,7 @@ mod tests {
             sent: 2,
         };
         metrics.ended("blob", &end);
-        let (index, policies) = (IndexStats::default(), PolicyTotals::default());
-        let text = metrics.text(Some(7), index, policies).unwrap();
+        let text = metrics.text(Some(7), IndexStats::default(), &Totals::default()).unwrap();
         let table = include_str!("metrics.rs").lines().take_while(|line| line.starts_with("//!"));
         let named: Vec<_> = table.filter_map(|line| line.strip_prefix("//! | `")).collect();
         let named: Vec<_> = named.iter().filter_map(|l| l.split('`').next()).collect();

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use pagevault_api::gc::{GcItemKind, GcResult, GcState, GcTrigger};
 use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::upload::NewUpload;
@@ -76,6 +77,37 @@ async fn deleted_checkpoints_go_and_what_later_ones_stand_on_stays() {
         assert_eq!(vault.pull(&pushed.reference).await, fixture.tar);
     }
     assert_eq!(vault.registry.explain("x").await.unwrap_err().kind(), Kind::Invalid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_goes_on_when_its_layer_is_stored_anew_under_way() {
+    let vault = Vault::new().await;
+    let fixtures = series();
+    let mut pushed = Vec::new();
+    for fixture in &fixtures[..3] {
+        pushed.push(vault.push(&fixture.tar).await.unwrap());
+    }
+    let (first, last) = (&pushed[0], &pushed[2]);
+    let begun = vault.registry.blob(&last.reference.repository, &last.layer_digest).await.unwrap();
+    delete(&vault.registry, &pushed[1].reference).await;
+    let result = collect(&vault.registry, false).await;
+    assert_eq!((result.rebased.number, result.freed.data_objects), (1, 0), "{result:?}");
+    assert!(result.rebased.frees_bytes * 4 >= result.rebased.written_bytes * 5);
+    let stored = vault.registry.stats().await.unwrap().stored_bytes;
+    // What it was read from until now goes: the deleted checkpoint's object, and its own.
+    let next = collect(&vault.registry, false).await;
+    assert_eq!((next.rebased.number, next.freed.recipes, next.freed.data_objects), (0, 1, 2));
+    assert!(next.freed_bytes > 0);
+    assert_eq!(vault.registry.stats().await.unwrap().stored_bytes, stored - next.freed_bytes);
+    let parts: Vec<_> = begun.stream(0..begun.bytes).try_collect().await.unwrap();
+    assert!(parts.concat() == fixtures[2].tar);
+    let tail: Vec<_> = begun.stream(begun.bytes - 5000..begun.bytes).try_collect().await.unwrap();
+    assert!(tail.concat() == fixtures[2].tar[fixtures[2].tar.len() - 5000..]);
+    assert!(vault.pull(&last.reference).await == fixtures[2].tar);
+    assert!(vault.pull(&first.reference).await == fixtures[0].tar);
+    let totals = vault.registry.totals().collected;
+    assert_eq!((totals.runs, totals.rebased.number), (2, 1));
+    assert_eq!(totals.freed_bytes, next.freed_bytes);
 }
 
 /// A disk of its own, which is gone at the end of the test.

@@ -29,6 +29,7 @@ mod room;
 mod runs;
 mod session;
 mod spool;
+mod totals;
 mod unpack;
 mod verify;
 mod work;
@@ -57,7 +58,7 @@ pub use pagevault_catalog::Policies;
 pub use pagevault_pagestore::IndexStats;
 pub use pull::Blob;
 pub use referrers::Referrers;
-pub use retention::PolicyTotals;
+pub use totals::{Collected, Totals};
 
 use RegistryErrorKind as Kind;
 
@@ -129,6 +130,7 @@ pub struct Registry {
     disk: Arc<DiskStore>,
     events: events::Events,
     comparisons: memory::Comparisons,
+    collected: totals::CollectedSum,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
 }
@@ -179,6 +181,7 @@ impl Registry {
             disk,
             events: events::Events::default(),
             comparisons: memory::Comparisons::default(),
+            collected: totals::CollectedSum::default(),
             opened_at,
         });
         registry.spool.remove_abandoned().await;

@@ -24,7 +24,7 @@ pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
     // A disk that cannot be asked leaves the last answer standing.
     let registry = &app.registry;
     let left = registry.space_left().ok();
-    match app.metrics.text(left, registry.index_stats(), registry.policy_totals()) {
+    match app.metrics.text(left, registry.index_stats(), &registry.totals()) {
         Ok(text) => {
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -44,6 +44,9 @@ impl Registry {
             }
             registry.runs.end(id, outcome);
             if let Ok(run) = registry.collection(id) {
+                if !dry_run {
+                    registry.collected.add(run.result.as_ref());
+                }
                 registry.events.tell(EventKind::GcFinished { run: Box::new(run) });
             }
         };

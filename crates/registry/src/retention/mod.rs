@@ -13,7 +13,6 @@ mod tell;
 
 pub(crate) use policies::PolicySource;
 pub(crate) use quota::{Admitted, Quotas, Taken};
-pub use run::PolicyTotals;
 pub(crate) use run::Retention;
 
 #[cfg(test)]

@@ -29,15 +29,6 @@ pub(crate) struct Retention {
     deleted: AtomicU64,
 }
 
-/// What policies and quotas came to since the start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PolicyTotals {
-    /// Checkpoints that retention deleted.
-    pub deleted: u64,
-    /// Pushes that were refused by a quota.
-    pub refused: u64,
-}
-
 impl Default for Retention {
     fn default() -> Self {
         Self {
@@ -52,6 +43,11 @@ impl Retention {
     /// Asks the run that is at work to end.
     pub(crate) fn cancel(&self) {
         self.runs.cancel();
+    }
+
+    /// Checkpoints that were deleted since the start.
+    pub(crate) fn deleted(&self) -> u64 {
+        self.deleted.load(Ordering::Relaxed)
     }
 
     fn remember(&self, id: u64, plan: Plan) {
@@ -93,12 +89,6 @@ impl Registry {
     /// One of them.
     pub fn retention_run(&self, id: u64) -> Result<RetentionRun> {
         self.retention.runs.one(id)
-    }
-
-    /// What policies and quotas came to since the start.
-    pub fn policy_totals(&self) -> PolicyTotals {
-        let deleted = self.retention.deleted.load(Ordering::Relaxed);
-        PolicyTotals { deleted, refused: self.quotas.books.refused() }
     }
 
     /// Asks a run to end, if it has not.
