@@ -68,7 +68,7 @@ fn step_bytes(chain: &[&Recipe]) -> u64 {
 
 /// What a delta takes over so many checkpoints: 1, 1.6, 2.2 … times what it takes over one (redis;
 /// 18 times over 29).
-fn grown(step: u64, checkpoints: u32) -> u64 {
+pub(crate) fn grown(step: u64, checkpoints: u32) -> u64 {
     step.saturating_mul(u64::from(checkpoints) * 3 + 2) / 5
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::Rebase;
 use crate::collect::{Graph, Id};
+use crate::policy;
 use crate::store::RecipeId;
 
 /// All recipes, seen from above.
@@ -56,10 +57,10 @@ impl View<'_> {
         let writes_bytes = match onto {
             // What the keyframe takes at the end of the chain.
             None => freed.last().and_then(own).map_or(0, size),
-            // Over n checkpoints a delta takes (n + 1) / 2 times what it takes over one.
             Some(_) => {
                 let all: u64 = goes.iter().filter_map(own).map(size).sum();
-                all * (goes.len() as u64 + 1) / (2 * goes.len() as u64)
+                let checkpoints = goes.len().try_into().unwrap_or(u32::MAX);
+                policy::grown(all / u64::from(checkpoints), checkpoints)
             }
         };
         let rebase = Rebase {
