@@ -1,5 +1,6 @@
 //! What storing costs, as numbers.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -112,6 +113,22 @@ pub struct NamespaceStats {
     pub checkpoints: u64,
     /// Workloads, counted by container.
     pub workloads: u64,
+    /// Bytes of all tars.
+    pub logical_bytes: u64,
+    /// Bytes that their pushes added.
+    pub stored_bytes: u64,
+}
+
+/// Sums of the checkpoints that are here and were taken up to a time. Listed by
+/// `GET /api/v1/stats/growth`, by time: what is here now, as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GrowthPoint {
+    /// When the newest of them was taken.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Checkpoints.
+    pub checkpoints: u64,
     /// Bytes of all tars.
     pub logical_bytes: u64,
     /// Bytes that their pushes added.

@@ -38,4 +38,8 @@ pub struct WorkloadFilter {
     pub namespace: Option<String>,
     /// Name of the workload.
     pub name: Option<String>,
+    /// Name of the container.
+    pub container: Option<String>,
+    /// A part of one of the three, upper or lower case.
+    pub search: Option<String>,
 }

@@ -7,6 +7,7 @@
 mod detail;
 mod entry;
 mod error;
+mod growth;
 mod keys;
 mod list;
 mod policies;

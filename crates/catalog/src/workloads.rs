@@ -44,11 +44,24 @@ impl Catalog {
              WHERE 1"
         );
         let mut values = Vec::new();
-        for (column, wanted) in [("namespace", &filter.namespace), ("workload", &filter.name)] {
+        for (column, wanted) in [
+            ("namespace", &filter.namespace),
+            ("workload", &filter.name),
+            ("container", &filter.container),
+        ] {
             if let Some(wanted) = wanted {
                 sql.push_str(&format!(" AND w.{column} = (SELECT id FROM names WHERE name = ?)"));
                 values.push(text(wanted));
             }
+        }
+        if let Some(part) = &filter.search {
+            let lower = part.to_lowercase();
+            sql.push_str(" AND (");
+            for (or, name) in [("", "n"), (" OR ", "o"), (" OR ", "p")] {
+                sql.push_str(&format!("{or}instr(lower({name}.name), ?)"));
+                values.push(text(&lower));
+            }
+            sql.push(')');
         }
         if let Some(cursor) = cursor {
             let (newest, tie) = decode_cursor(ORDER, cursor)?;

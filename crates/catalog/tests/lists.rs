@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::cast_possible_wrap, reason = "tests")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -215,6 +215,13 @@ async fn compare(catalog: &Catalog, there: &BTreeMap<u64, Checkpoint>) {
             sum.3.max(it.created_at),
         );
     }
+    for filter in workload_filters() {
+        let page = catalog.list_workloads(&filter, None, 1000).await.unwrap();
+        let found: BTreeSet<_> =
+            page.items.into_iter().map(|it| [it.namespace, it.name, it.container]).collect();
+        let fits = |names: &&[String; 3]| workload_fits(&filter, names);
+        assert_eq!(found, sums.keys().filter(fits).cloned().collect(), "{filter:?}");
+    }
     let (mut found, mut cursor) = (BTreeMap::new(), None);
     loop {
         let every = WorkloadFilter::default();
@@ -238,6 +245,40 @@ async fn compare(catalog: &Catalog, there: &BTreeMap<u64, Checkpoint>) {
     }
     assert_eq!(spaces.iter().map(|space| space.checkpoints).sum::<u64>(), there.len() as u64);
     assert_eq!(catalog.stats().await.unwrap().checkpoints, there.len() as u64);
+    compare_growth(catalog, there).await;
+}
+
+fn workload_filters() -> [WorkloadFilter; 5] {
+    let some = |text: &str| Some(text.to_owned());
+    let all = WorkloadFilter::default;
+    [
+        WorkloadFilter { container: some("c-1"), ..all() },
+        WorkloadFilter { namespace: some("ns-2"), search: some("C-1"), ..all() },
+        WorkloadFilter { search: some("pod"), ..all() },
+        WorkloadFilter { search: some("s-2"), ..all() },
+        WorkloadFilter { search: some("%"), ..all() },
+    ]
+}
+
+fn workload_fits(filter: &WorkloadFilter, names: &[String; 3]) -> bool {
+    let wanted = [&filter.namespace, &filter.name, &filter.container];
+    let exact = wanted.iter().zip(names).all(|(w, name)| w.as_ref().is_none_or(|w| w == name));
+    let part = filter.search.as_ref().map(|part| part.to_lowercase());
+    exact && part.is_none_or(|part| names.iter().any(|name| name.contains(&part)))
+}
+
+/// Each point has the sums of all that were taken by then.
+async fn compare_growth(catalog: &Catalog, there: &BTreeMap<u64, Checkpoint>) {
+    let points = catalog.growth().await.unwrap();
+    assert!((2..=120).contains(&points.len()), "{}", points.len());
+    assert!(points.is_sorted_by(|a, b| a.at < b.at));
+    for point in &points {
+        let until = || there.values().filter(|it| it.created_at <= point.at);
+        assert_eq!(point.checkpoints, until().count() as u64);
+        assert_eq!(point.logical_bytes, until().map(|it| it.logical_bytes).sum::<u64>());
+        assert_eq!(point.stored_bytes, until().map(|it| it.stored_bytes).sum::<u64>());
+    }
+    assert_eq!(points.last().map(|point| point.checkpoints), Some(there.len() as u64));
 }
 
 #[tokio::test]
@@ -324,6 +365,14 @@ async fn a_hundred_thousand_checkpoints() {
     let begun = Instant::now();
     catalog.list_workloads(&WorkloadFilter::default(), None, 50).await.unwrap();
     println!("workloads {:?}", begun.elapsed());
+    let begun = Instant::now();
+    let search =
+        WorkloadFilter { search: Some("no such name".into()), ..WorkloadFilter::default() };
+    catalog.list_workloads(&search, None, 50).await.unwrap();
+    println!("workloads by a part of a name {:?}", begun.elapsed());
+    let begun = Instant::now();
+    assert_eq!(catalog.growth().await.unwrap().last().map(|it| it.checkpoints), Some(MANY));
+    println!("growth {:?}", begun.elapsed());
     let begun = Instant::now();
     catalog.namespaces().await.unwrap();
     catalog.stats().await.unwrap();

@@ -4,7 +4,7 @@ use pagevault_api::checkpoint::{Checkpoint, CheckpointDetail, CheckpointFilter, 
 use pagevault_api::contents::{Environment, OpenFiles, ProcessList, RootfsChanges};
 use pagevault_api::page::Page;
 use pagevault_api::reference::{Reference, Selector};
-use pagevault_api::stats::{IndexStats, NamespaceStats, StoreStats};
+use pagevault_api::stats::{GrowthPoint, IndexStats, NamespaceStats, StoreStats};
 use pagevault_api::workload::{Workload, WorkloadFilter};
 use pagevault_catalog::{CheckpointRecord, ManifestRecord};
 
@@ -45,6 +45,12 @@ impl Registry {
     /// Namespaces with their sums.
     pub async fn namespaces(&self) -> Result<Page<NamespaceStats>> {
         let items = self.catalog.namespaces().await.map_err(catalog_error)?;
+        Ok(Page { items, next: None })
+    }
+
+    /// Running sums of the checkpoints that there are, by the time when they were taken.
+    pub async fn growth(&self) -> Result<Page<GrowthPoint>> {
+        let items = self.catalog.growth().await.map_err(catalog_error)?;
         Ok(Page { items, next: None })
     }
 

@@ -180,12 +180,22 @@ async fn lists_are_narrowed_and_sorted() {
     let cursor = workloads["next"].as_str().unwrap();
     let second = contract.get(&server, &format!("/api/v1/workloads?cursor={cursor}")).await;
     assert_eq!(texts(&second, "name"), ["db"]);
+    for (query, names) in [("search=AR", vec!["cart"]), ("container=main&search=d", vec!["db"])] {
+        let found = contract.get(&server, &format!("/api/v1/workloads?{query}")).await;
+        assert_eq!(texts(&found, "name"), names, "{query}");
+    }
     let spaces = contract.get(&server, "/api/v1/stats/namespaces").await;
     assert_eq!(
         (texts(&spaces, "namespace"), &spaces["items"][0]["workloads"]),
         (vec!["shop".into()], &json!(2))
     );
     contract.get(&server, "/api/v1/stats").await;
+    let growth = contract.get(&server, "/api/v1/stats/growth").await;
+    assert_eq!(
+        growth["items"].as_array().unwrap().iter().map(|it| &it["checkpoints"]).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
+    assert_eq!(growth["items"][2]["at"], "2023-11-14T22:18:20Z");
     contract.ask(&server, "POST /api/v1/gc", json!({"dryRun": true})).await.expect(202);
     while contract.get(&server, "/api/v1/gc").await["items"][0]["state"] == "running" {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -12,8 +12,9 @@
 //! | `GET /checkpoints/{reference}/environment` | `Environment` |
 //! | `GET /checkpoints/{reference}/rootfs` | `RootfsChanges` |
 //! | `GET /checkpoints/{reference}/restore?registry=HOST:PORT` | `RestoreManifests` |
-//! | `GET /workloads?namespace=&name=&limit=&cursor=` | `Page<Workload>` |
+//! | `GET /workloads?namespace=&name=&container=&search=&limit=&cursor=` | `Page<Workload>` |
 //! | `GET /stats`, `GET /stats/namespaces` | `StoreStats`, `Page<NamespaceStats>` |
+//! | `GET /stats/growth` | `Page<GrowthPoint>` |
 //! | `GET /events` | server-sent events, each an `Event` |
 //! | `POST /uploads` … | resumable pushes, see [`pagevault_api::upload`] |
 //! | `GET, POST /gc`, `GET /gc/explain?digest=` | `Page<GcRun>`, `GcRun`, `GcExplanation` |
@@ -78,6 +79,7 @@ pub(crate) fn router() -> (Router<Shared>, OpenApi) {
         .routes(routes!(stats::workloads))
         .routes(routes!(stats::totals))
         .routes(routes!(stats::namespaces))
+        .routes(routes!(stats::growth))
         .routes(routes!(events::stream))
         .routes(routes!(uploads::open))
         .routes(routes!(uploads::state, uploads::append, uploads::cancel))
