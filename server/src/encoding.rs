@@ -2,20 +2,20 @@
 
 use axum::http::{HeaderMap, header};
 
-/// Whether a client asks for zstd by name, and likes it no less than the bytes as they are. That it
-/// takes anything (`*`) is not asking.
-pub(crate) fn asks_for_zstd(headers: &HeaderMap) -> bool {
-    let (mut zstd, mut identity) = (0, None);
+/// Whether a client asks for a coding by name, and likes it no less than the bytes as they are. That
+/// it takes anything (`*`) is not asking.
+pub(crate) fn asks_for(wanted: &str, headers: &HeaderMap) -> bool {
+    let (mut asked, mut identity) = (0, None);
     for list in headers.get_all(header::ACCEPT_ENCODING) {
         for (coding, weight) in list.to_str().unwrap_or_default().split(',').map(weighed) {
-            if coding.eq_ignore_ascii_case("zstd") {
-                zstd = weight;
+            if coding.eq_ignore_ascii_case(wanted) {
+                asked = weight;
             } else if coding.eq_ignore_ascii_case("identity") {
                 identity = Some(weight);
             }
         }
     }
-    zstd > 0 && identity.is_none_or(|identity| zstd >= identity)
+    asked > 0 && identity.is_none_or(|identity| asked >= identity)
 }
 
 /// A coding and its weight in thousandths; one that cannot be read is 0.
@@ -48,7 +48,7 @@ mod tests {
         for list in lists {
             headers.append(header::ACCEPT_ENCODING, HeaderValue::from_str(list).unwrap());
         }
-        asks_for_zstd(&headers)
+        asks_for("zstd", &headers)
     }
 
     #[test]

@@ -227,7 +227,13 @@ pub(crate) fn method(method: &Method) -> &'static str {
 pub(crate) fn route(path: &str) -> &'static str {
     let Some(below) = path.strip_prefix("/v2") else {
         return match path {
-            "/" | "/style.css" => "page",
+            "/"
+            | "/workloads"
+            | "/workloads/timeline"
+            | "/compare"
+            | "/retention"
+            | "/collections" => "page",
+            _ if path.starts_with("/checkpoints/") || path.starts_with("/pages/") => "page",
             "/healthz" | "/readyz" | "/metrics" => "probe",
             _ if path.starts_with("/api/v1/uploads") => "native_upload",
             _ if path.starts_with("/api/v1/") => "native",
@@ -285,6 +291,10 @@ mod tests {
             ("/api/v1/uploads/x/commit", "native_upload"),
             ("/api/v1/checkpoints", "native"),
             ("/metrics", "probe"),
+            ("/", "page"),
+            ("/workloads/timeline", "page"),
+            ("/checkpoints/a/b:c", "page"),
+            ("/pages/0123/app.js", "page"),
             ("/x", "other"),
         ] {
             assert_eq!(route(path), expected, "{path}");

@@ -26,8 +26,7 @@ pub(crate) fn router(app: Shared) -> Router {
     let guarded = Router::new()
         .merge(oci::router())
         .nest("/api/v1", native)
-        .route("/", get(pages::start))
-        .route("/style.css", get(pages::style))
+        .merge(pages::router())
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(Arc::clone(&app), guard));

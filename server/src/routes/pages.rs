@@ -1,148 +1,164 @@
-//! Pages for people: made here, without scripts and without anything from elsewhere.
+//! Pages for people: a shell and its files, all of them in the binary. What they show, their scripts
+//! ask of `/api/v1` and put in as text.
+//!
+//! The shell is the same at every address of a page; a script looks at the address. Its files have the
+//! version of all of them in their path, so a browser asks for each once.
 
-use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hasher as _};
+use std::io::{self, Write as _};
+use std::sync::LazyLock;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
-use axum::response::{Html, IntoResponse as _, Response};
-use pagevault_api::checkpoint::{Checkpoint, CheckpointFilter, CheckpointOrder};
-use pagevault_api::size::ByteSize;
-use pagevault_api::stats::StoreStats;
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::app::Shared;
-use crate::errors::{Failure, Handled};
-use crate::query::encode;
-use crate::reply::{set, text};
+use crate::encoding::asks_for;
+use crate::reply::{empty, set, text};
 
-/// Checkpoints that the start page shows.
-const SHOWN: usize = 50;
+/// Where pages are.
+const ADDRESSES: [&str; 7] = [
+    "/",
+    "/workloads",
+    "/workloads/timeline",
+    "/checkpoints/{*reference}",
+    "/compare",
+    "/retention",
+    "/collections",
+];
 
-const POLICY: &str = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; \
-                      frame-ancestors 'none'";
+/// Nothing but files and answers of this server, no script or style within a page, no page within
+/// another.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                      img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// `GET /`: the newest checkpoints, and how to push and pull.
-pub(crate) async fn start(State(app): State<Shared>, headers: HeaderMap) -> Response {
-    page(&app, &headers).await.unwrap_or_else(Failure::into_problem)
+const SHELL: &str = include_str!("pages/shell.html");
+
+macro_rules! sources {
+    ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("pages/", $name)))),*] };
 }
 
-/// `GET /style.css`: a file of its own, so that the policy can forbid styles in pages.
-pub(crate) async fn style() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, "text/css; charset=utf-8"),
-        (header::CACHE_CONTROL, "max-age=3600"),
-    ];
-    (headers, include_str!("style.css")).into_response()
+const SOURCES: [(&str, &str); 23] = sources![
+    "api.js",
+    "app.js",
+    "chart.js",
+    "checkpoint.js",
+    "collections.js",
+    "compare.js",
+    "contents.js",
+    "dialogs.js",
+    "dom.js",
+    "format.js",
+    "icon.svg",
+    "keep.js",
+    "links.js",
+    "memory.js",
+    "overview.js",
+    "parts.js",
+    "processes.js",
+    "restore.js",
+    "retention.js",
+    "runs.js",
+    "style.css",
+    "timeline.js",
+    "workloads.js",
+];
+
+static FILES: LazyLock<Files> = LazyLock::new(Files::new);
+
+/// The routes of the pages. Their files are packed here, before anybody waits for one.
+pub(crate) fn router() -> Router<Shared> {
+    LazyLock::force(&FILES);
+    let pages = ADDRESSES.iter().fold(Router::new(), |router, at| router.route(at, get(shell)));
+    pages.route("/pages/{version}/{name}", get(file))
 }
 
-async fn page(app: &Shared, headers: &HeaderMap) -> Handled {
-    let stats = app.registry.stats().await?;
-    let newest = app
-        .registry
-        .checkpoints(CheckpointFilter::default(), CheckpointOrder::default(), None, SHOWN)
-        .await?;
-    let listen = app.settings.listen.to_string();
-    let host = text(headers, "host").unwrap_or(&listen);
-    let html = render(host, &stats, &newest.items)
-        .map_err(|_| Failure::invalid("the page cannot be written"))?;
-    let mut response = Html(html).into_response();
-    set(&mut response, "content-security-policy", POLICY);
+/// What a browser may be given.
+struct Files {
+    /// A hash of all of them.
+    version: String,
+    shell: File,
+    others: [(&'static str, File); SOURCES.len()],
+}
+
+struct File {
+    kind: &'static str,
+    plain: Bytes,
+    gzip: Option<Bytes>,
+}
+
+impl Files {
+    fn new() -> Self {
+        let mut hasher = DefaultHasher::new();
+        for (name, content) in SOURCES.iter().chain([&("shell.html", SHELL)]) {
+            hasher.write(name.as_bytes());
+            hasher.write(content.as_bytes());
+        }
+        let version = format!("{:016x}", hasher.finish());
+        let shell = SHELL.replace("{files}", &format!("/pages/{version}"));
+        let others = SOURCES.map(|(name, content)| (name, File::new(name, content)));
+        Self { shell: File::new("shell.html", &shell), others, version }
+    }
+}
+
+impl File {
+    fn new(name: &str, content: &str) -> Self {
+        let kind = match name.rsplit_once('.') {
+            Some((_, "html")) => "text/html; charset=utf-8",
+            Some((_, "css")) => "text/css; charset=utf-8",
+            Some((_, "svg")) => "image/svg+xml",
+            _ => "text/javascript; charset=utf-8",
+        };
+        Self { kind, plain: content.to_owned().into(), gzip: pack(content.as_bytes()).ok() }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let gzip = self.gzip.as_ref().filter(|_| asks_for("gzip", headers));
+        let mut response = Response::new(gzip.unwrap_or(&self.plain).clone().into());
+        if gzip.is_some() {
+            set(&mut response, "content-encoding", "gzip");
+        }
+        set(&mut response, "content-type", self.kind);
+        set(&mut response, "vary", "accept-encoding");
+        set(&mut response, "content-security-policy", POLICY);
+        set(&mut response, "referrer-policy", "no-referrer");
+        response
+    }
+}
+
+fn pack(content: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?.into())
+}
+
+/// A page, of whatever address.
+async fn shell(headers: HeaderMap) -> Response {
+    let etag = format!("\"{}\"", FILES.version);
+    let mut response = match text(&headers, header::IF_NONE_MATCH.as_str()) {
+        Some(known) if known.contains(&etag) => StatusCode::NOT_MODIFIED.into_response(),
+        _ => FILES.shell.answer(&headers),
+    };
+    set(&mut response, "etag", etag);
+    set(&mut response, "cache-control", "no-cache");
     set(&mut response, "x-frame-options", "DENY");
-    set(&mut response, "referrer-policy", "no-referrer");
-    set(&mut response, "cache-control", "no-store");
-    Ok(response)
+    response
 }
 
-fn render(host: &str, stats: &StoreStats, items: &[Checkpoint]) -> Result<String, fmt::Error> {
-    let host = Escaped(host);
-    let mut html = String::new();
-    write!(
-        html,
-        r##"<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Pagevault</title>
-<link rel="stylesheet" href="/style.css">
-</head>
-<body>
-<a class="skip" href="#checkpoints">Skip to the checkpoints</a>
-<header>
-<h1>Pagevault</h1>
-<p>{} checkpoints in {} repositories: {} in {} on disk</p>
-</header>
-<main>
-"##,
-        stats.checkpoints,
-        stats.repositories,
-        ByteSize(stats.logical_bytes).human(),
-        ByteSize(stats.stored_bytes).human(),
-    )?;
-    table(&mut html, items)?;
-    let example = items.first().map(|c| c.reference.to_string());
-    let example = example.as_deref().unwrap_or("NAMESPACE/POD/CONTAINER:TAG");
-    write!(
-        html,
-        r#"<section aria-labelledby="how">
-<h2 id="how">Push and pull</h2>
-<pre tabindex="0"><code>pagevault push checkpoint.tar --server http://{host}
-pagevault pull {0} -o checkpoint.tar --server http://{host}
-podman pull --tls-verify=false {host}/{0}</code></pre>
-</section>
-</main>
-<footer><p>Version {1} · <a href="/api/v1/checkpoints">as JSON</a></p></footer>
-</body>
-</html>
-"#,
-        Escaped(example),
-        Escaped(&stats.version),
-    )?;
-    Ok(html)
-}
-
-fn table(html: &mut String, items: &[Checkpoint]) -> fmt::Result {
-    html.push_str("<section aria-labelledby=\"checkpoints\" tabindex=\"-1\">\n");
-    html.push_str("<h2 id=\"checkpoints\">Newest checkpoints</h2>\n");
-    if items.is_empty() {
-        html.push_str("<p>None yet. Push one, as shown below.</p>\n</section>\n");
-        return Ok(());
-    }
-    html.push_str(
-        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-labelledby=\"checkpoints\">\n\
-         <table>\n<thead><tr><th scope=\"col\">Reference</th><th scope=\"col\">Taken</th>\
-         <th scope=\"col\">Size</th><th scope=\"col\">Stored</th></tr></thead>\n<tbody>\n",
-    );
-    for item in items {
-        let reference = item.reference.to_string();
-        writeln!(
-            html,
-            "<tr><th scope=\"row\"><a href=\"/api/v1/checkpoints/{}\">{}</a></th>\
-             <td><time>{}</time></td><td>{}</td><td>{}</td></tr>",
-            encode(&reference),
-            Escaped(&reference),
-            Escaped(&item.created_at.to_string()),
-            ByteSize(item.logical_bytes).human(),
-            ByteSize(item.stored_bytes).human(),
-        )?;
-    }
-    html.push_str("</tbody>\n</table>\n</div>\n</section>\n");
-    Ok(())
-}
-
-/// A text that stands for nothing but itself in HTML, also within quotes.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c {
-            '&' => f.write_str("&amp;"),
-            '<' => f.write_str("&lt;"),
-            '>' => f.write_str("&gt;"),
-            '"' => f.write_str("&quot;"),
-            '\'' => f.write_str("&#39;"),
-            c => f.write_char(c),
-        })
-    }
+/// A file of the pages. Another version's is not here: it must not be kept as this one's.
+async fn file(Path((version, name)): Path<(String, String)>, headers: HeaderMap) -> Response {
+    let found = FILES.others.iter().find(|(known, _)| *known == name);
+    let Some((_, file)) = found.filter(|_| version == FILES.version) else {
+        return empty(StatusCode::NOT_FOUND);
+    };
+    let mut response = file.answer(&headers);
+    set(&mut response, "cache-control", "public, max-age=31536000, immutable");
+    response
 }
 
 #[cfg(test)]
@@ -150,10 +166,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_from_outside_is_markup() {
-        let html = render("\"><script>alert(1)</script>", &StoreStats::default(), &[]).unwrap();
-        assert!(!html.contains("<script"), "{html}");
-        assert_eq!(Escaped("<a href='x'>&\"").to_string(), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");
-        assert!(html.contains("None yet"));
+    fn nothing_becomes_markup_or_comes_from_elsewhere() {
+        const FORBIDDEN: [&str; 9] = [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "document.write",
+            "DOMParser",
+            "srcdoc",
+            "eval(",
+            "javascript:",
+            "setHTML",
+        ];
+        for (name, content) in SOURCES.into_iter().chain([("shell.html", SHELL)]) {
+            for word in FORBIDDEN {
+                assert!(!content.contains(word), "{name} has {word}");
+            }
+            let elsewhere = content.replace("http://www.w3.org/2000/svg", "");
+            let elsewhere = elsewhere.replace("https://NODE:10250", "");
+            assert!(!elsewhere.contains("http://"), "{name}");
+            assert!(!elsewhere.contains("https://"), "{name}");
+        }
+        assert!(!SHELL.contains("style=") && !SHELL.contains(" on") && !SHELL.contains("<style"));
+    }
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes/pages");
+        let mut there: Vec<_> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "shell.html")
+            .collect();
+        there.sort();
+        let mut served: Vec<_> = FILES.others.iter().map(|(name, _)| *name).collect();
+        served.sort_unstable();
+        assert_eq!(there, served);
+    }
+
+    #[test]
+    fn they_are_small() {
+        let files = FILES.others.iter().map(|(_, file)| file).chain([&FILES.shell]);
+        let bytes: usize = files.map(|file| file.gzip.as_ref().unwrap().len()).sum();
+        assert!(bytes < 60_000, "{bytes} bytes go over the line");
     }
 }

@@ -10,6 +10,7 @@ mod limits;
 mod native;
 mod oci_pull;
 mod oci_push;
+mod pages;
 mod quotas;
 mod retention;
 mod support;

@@ -13,7 +13,7 @@ use pagevault_registry::Blob;
 use super::digest;
 use crate::app::Shared;
 use crate::body::{Bits, outgoing, to_the_end};
-use crate::encoding::asks_for_zstd;
+use crate::encoding::asks_for;
 use crate::errors::{Failure, Handled};
 use crate::multipart::ByteRanges;
 use crate::observe::unique;
@@ -78,7 +78,7 @@ async fn encoded(digest: &Digest, frames: Bits) -> Handled {
 /// a body without a length has no other end than that of the connection.
 fn takes_zstd(parts: &Parts) -> bool {
     let plain = parts.headers.contains_key("range") || parts.version < Version::HTTP_11;
-    !plain && asks_for_zstd(&parts.headers)
+    !plain && asks_for("zstd", &parts.headers)
 }
 
 async fn part(blob: Blob, range: Range<u64>) -> Handled {

@@ -1,0 +1,126 @@
+// Parts of pages: tables, facts, states, things to copy.
+
+import { h, plain, say } from "./dom.js";
+
+/** A section with a heading. */
+export function section(id, title, ...children) {
+  return h("section", { "aria-labelledby": id }, h("h2", { id }, title), children);
+}
+
+/**
+ * A table in a box of its own that scrolls. Columns are `{ name, cell(item), number?, head?, wide? }`; that with `head`
+ * names its row.
+ */
+export function table(caption, columns, items, row) {
+  const body = h("tbody", null, items.map((item) => line(columns, item, row)));
+  const head = columns.map((c) => h("th", { scope: "col", class: c.number && "number" }, c.name));
+  const whole = h("table", null, h("caption", { class: "said" }, caption), h("thead", null, h("tr", null, head)), body);
+  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption }, whole);
+}
+
+function line(columns, item, row) {
+  const cells = columns.map((c) => {
+    const kind = [c.number && "number", c.wide && "breaks"].filter(Boolean).join(" ");
+    return h(c.head ? "th" : "td", { scope: c.head && "row", class: kind || false }, c.cell(item));
+  });
+  return h("tr", row?.(item), cells);
+}
+
+/** Names and values. Values of nothing are left out. */
+export function facts(pairs) {
+  const known = pairs.filter(([, value]) => value !== undefined && value !== null && value !== "");
+  return h("dl", { class: "facts" }, known.map(([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value))));
+}
+
+/** Text to copy, with a button that does. */
+export function copyable(text, label) {
+  const button = h("button", { type: "button", class: "copy", onclick: () => copy(button, text) }, "Copy");
+  button.setAttribute("aria-label", `Copy ${label}`);
+  return h("div", { class: "copyable" }, h("pre", { tabindex: "0", "aria-label": label }, h("code", null, text)), button);
+}
+
+async function copy(button, text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+    say("Copied");
+  } catch {
+    // Browsers give the clipboard to pages of secure origins only: the text is selected instead.
+    getSelection().selectAllChildren(button.previousSibling);
+    button.textContent = "Selected";
+    say("Selected: copy it with the keyboard");
+  }
+  setTimeout(() => (button.textContent = "Copy"), 2000);
+}
+
+/** What is there while an answer is awaited. */
+export const loading = (what = "Loading") => h("p", { class: "loading", role: "status" }, `${what} …`);
+
+/** What is there instead of a list of nothing. */
+export const empty = (...text) => h("p", { class: "empty" }, text);
+
+const HINTS = {
+  0: "What is shown may be old by now.",
+  404: "It may have been deleted, or never was here.",
+  409: "Nothing was changed.",
+  412: "Somebody else has changed it since it was loaded. Nothing was overwritten.",
+  503: "It is ready in a moment: ask again.",
+};
+
+/** A failure: what it is, why, and a way to go on. */
+export function failed(failure, retry) {
+  console.debug(failure);
+  const known = failure.status !== undefined;
+  return h(
+    "div", { class: "failed", role: "alert" },
+    h("strong", null, known ? plain(failure.title) : "This page has a fault"),
+    h("p", null, plain(failure.message)),
+    h("p", { class: "soft" }, HINTS[failure.status], failure.requestId && ` Request ${plain(failure.requestId)}.`),
+    retry && h("button", { type: "button", onclick: retry }, "Try again"),
+  );
+}
+
+/** A place that shows what a promise gives: loading, then that, or why not. `load` is called again by "Try again". */
+export function pending(load, show, what) {
+  const place = h("div", { class: "place", "aria-busy": "true" });
+  const begin = async () => {
+    place.setAttribute("aria-busy", "true");
+    place.replaceChildren(loading(what));
+    try {
+      place.replaceChildren(...[show(await load())].flat(Infinity).filter(Boolean));
+    } catch (failure) {
+      place.replaceChildren(failed(failure, begin));
+    }
+    place.setAttribute("aria-busy", "false");
+  };
+  begin();
+  place.reload = begin;
+  return place;
+}
+
+/** A list that is loaded page by page. `show` makes the whole of the items that are there so far. */
+export function paged(load, show, none) {
+  let items = [];
+  const place = h("div", { class: "place" });
+  const more = async (cursor) => {
+    place.setAttribute("aria-busy", "true");
+    if (!items.length) place.replaceChildren(loading());
+    try {
+      const page = await load(cursor);
+      items = items.concat(page.items);
+      const button = page.next && h("button", { type: "button", class: "more", onclick: () => more(page.next) }, "Show more");
+      place.replaceChildren(...[items.length ? show(items) : none(), button].flat(Infinity).filter(Boolean));
+      if (cursor) say(`${items.length} are shown`);
+    } catch (failure) {
+      place.append(failed(failure, () => { place.lastChild.remove(); more(cursor); }));
+      if (!items.length) place.firstChild.remove();
+    }
+    place.setAttribute("aria-busy", "false");
+  };
+  place.reload = () => { items = []; return more(); };
+  place.reload();
+  return place;
+}
+
+/** A mark: a word in a frame. */
+export const mark = (text, kind = "") => h("span", { class: `mark ${kind}` }, plain(text));
