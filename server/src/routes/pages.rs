@@ -9,9 +9,10 @@ use std::io::{self, Write as _};
 use std::sync::LazyLock;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Path;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
 use flate2::Compression;
@@ -140,10 +141,13 @@ fn pack(content: &[u8]) -> io::Result<Bytes> {
 /// A page, of whatever address.
 async fn shell(headers: HeaderMap) -> Response {
     let etag = format!("\"{}\"", FILES.version);
-    let mut response = match text(&headers, header::IF_NONE_MATCH.as_str()) {
-        Some(known) if known.contains(&etag) => StatusCode::NOT_MODIFIED.into_response(),
-        _ => FILES.shell.answer(&headers),
-    };
+    let mut response = FILES.shell.answer(&headers);
+    let known = text(&headers, header::IF_NONE_MATCH.as_str());
+    if known.is_some_and(|known| known.contains(&etag)) {
+        // With the same headers: a browser takes them in place of those that it has.
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+    }
     set(&mut response, "etag", etag);
     set(&mut response, "cache-control", "no-cache");
     set(&mut response, "x-frame-options", "DENY");
