@@ -114,7 +114,7 @@ function told({ subject, items }) {
     { name: "What", cell: (item) => plain(item.kind) },
     { name: "Name", head: true, wide: true, cell: (item) => code(item.name) },
     { name: "Size", number: true, cell: (item) => (item.bytes === undefined ? "–" : size(item.bytes)) },
-    { name: "", cell: (item) => (item.kept ? mark("stays", "good") : mark("goes", "bad")) },
+    { name: "Decision", cell: (item) => (item.kept ? mark("stays", "good") : mark("goes", "bad")) },
     { name: "Because", wide: true, cell: (item) => item.because.map((text) => h("div", null, plain(text))) },
   ], items);
 }

@@ -52,7 +52,7 @@ function side(name, item) {
 }
 
 const WORDS = { added: ["new", "good"], removed: ["gone", "bad"], changed: ["changed", "warn"] };
-const change = { name: "", head: true, cell: (item) => mark(...WORDS[item.change]) };
+const change = { name: "Change", head: true, cell: (item) => mark(...WORDS[item.change]) };
 const details = { name: "What", wide: true, cell: (item) => plain(item.details.join("; ")) || "–" };
 
 const list = (caption, columns, items, none) => (items.length ? table(caption, columns, items) : empty(none));

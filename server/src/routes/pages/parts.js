@@ -76,7 +76,8 @@ export function failed(failure, retry) {
     h("strong", null, known ? plain(failure.title) : "This page has a fault"),
     h("p", null, plain(failure.message)),
     h("p", { class: "soft" }, HINTS[failure.status], failure.requestId && ` Request ${plain(failure.requestId)}.`),
-    retry && h("button", { type: "button", onclick: retry }, "Try again"),
+    h("div", { class: "buttons" }, retry && h("button", { type: "button", onclick: retry }, "Try again"),
+      failure.status === 404 && h("a", { class: "button", href: "/workloads" }, "All workloads")),
   );
 }
 

@@ -131,7 +131,7 @@ function plan(run) {
 
 function decisions(items) {
   return table("What is decided of each checkpoint", [
-    { name: "", cell: (d) => (d.action === "keep" ? mark("stays", "good") : mark("goes", "bad")) },
+    { name: "Decision", cell: (d) => (d.action === "keep" ? mark("stays", "good") : mark("goes", "bad")) },
     { name: "Checkpoint", head: true, cell: (d) => [h("a", { href: checkpointPage(d.reference) }, plain(`${d.namespace}/${d.pod}/${d.container}`)), " ", h("span", { class: "soft" }, utc(d.createdAt))] },
     { name: "Size", number: true, cell: (d) => size(d.logicalBytes) },
     { name: "Alone would free", number: true, cell: (d) => size(d.freeableBytes) },

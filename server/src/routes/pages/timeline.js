@@ -74,7 +74,9 @@ function picture(items) {
   ];
   const ends = [oldestFirst[0], oldestFirst.at(-1)].map((item) => h("span", null, utc(item.createdAt)));
   // The table below has the same numbers, and the links.
-  const whole = h("div", { class: "lanes", "aria-hidden": "true" }, lanes, h("div", { class: "dates" }, ends));
+  const keys = [["whole", "stored whole, cut off", (item) => !item.base], ["pinned", "pinned", (item) => item.pinned]];
+  const legend = keys.filter(([, , has]) => items.some(has)).map(([key, text]) => h("span", { class: `key ${key}` }, text));
+  const whole = h("div", { class: "lanes", "aria-hidden": "true" }, lanes, h("div", { class: "dates" }, ends), h("div", { class: "legend" }, legend));
   whole.style.maxWidth = `${9 + Math.max(22, items.length * 3)}rem`;
   return whole;
 }
