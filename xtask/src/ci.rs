@@ -24,6 +24,7 @@ const CRASHES: &str = "crashes";
 const CONFORMANCE: &str = "OCI conformance";
 const LOAD: &str = "load";
 const API: &str = "API";
+const PAGES: &str = "web pages";
 
 /// How long schemathesis asks; `tests/api/run` without a flag is the long form.
 const API_SECONDS: &str = "30";
@@ -92,6 +93,8 @@ fn run_released(summary: &mut Summary) {
     summary.script(LOAD, why_no_load.as_deref(), "tests/load/run", &["--seconds", LOAD_SECONDS]);
     let why_no_api = why_no_crashes.as_deref();
     summary.script(API, why_no_api, "tests/api/run", &["--seconds", API_SECONDS]);
+    let why_no_pages = why_no_crashes.clone().or_else(prerequisites::browser_obstacle);
+    summary.script(PAGES, why_no_pages.as_deref(), "tests/pages/run", &[]);
     summary.script(CONFORMANCE, why_no_conformance.as_deref(), "tests/conformance/run", &[]);
     summary.script(
         CRASHES,

@@ -14,6 +14,10 @@ const PROGRAMS: [(&str, &str); 4] = [
     ("mount", "mount"),
 ];
 
+/// Programs of the test of the web pages.
+const BROWSER: [(&str, &str); 3] =
+    [("chromium", "chromium"), ("chromedriver", "chromium-driver"), ("zstd", "zstd")];
+
 /// Parts of the Rust toolchain that a minimal one lacks.
 const COMPONENTS: [(&str, &str); 2] = [("fmt", "rustfmt"), ("clippy", "clippy")];
 
@@ -39,6 +43,14 @@ pub(crate) fn python_obstacle() -> Option<String> {
     (!works("python3", &new_enough)).then(|| "it needs Python 3.11 or newer".to_owned())
 }
 
+/// Why the web pages cannot be tested on this machine, if so.
+pub(crate) fn browser_obstacle() -> Option<String> {
+    let missing = BROWSER.iter().find(|(program, _)| !is_there(program));
+    missing.map(|(program, package)| {
+        format!("{program} is missing (package {package}), and is installed as root on Debian only")
+    })
+}
+
 /// Why the conformance suite cannot be built on this machine, if so.
 pub(crate) fn go_obstacle() -> Option<String> {
     let said = output(command("sh", &["-c", "go env GOVERSION"])).unwrap_or_default();
@@ -48,23 +60,28 @@ pub(crate) fn go_obstacle() -> Option<String> {
 }
 
 /// Installs what is missing, and returns what could not be installed and why: that stops nothing here.
-pub(crate) fn install(with_node: bool) -> Result<Vec<(String, String)>> {
+pub(crate) fn install(with_programs: bool) -> Result<Vec<(String, String)>> {
     let mut notes = Vec::new();
     for (subcommand, component) in COMPONENTS {
         if !add_component(subcommand, component)? {
             notes.push((format!("cargo {subcommand}"), "rustup could not add it".to_owned()));
         }
     }
-    let missing: Vec<&str> = PROGRAMS
-        .iter()
-        .filter(|(program, _)| !is_there(program))
-        .map(|(_, package)| *package)
-        .collect();
-    if with_node && is_root() && is_debian() && !missing.is_empty() && !install_packages(&missing)?
-    {
-        notes.push((format!("apt-get install {}", missing.join(" ")), "it failed".to_owned()));
+    if with_programs && is_root() && is_debian() {
+        // One by one: a browser that cannot be had must not keep the node from being made.
+        for programs in [&PROGRAMS[..], &BROWSER[..]] {
+            notes.extend(install_programs(programs)?);
+        }
     }
     Ok(notes)
+}
+
+/// Installs those that are missing; returns what could not be installed and why.
+fn install_programs(programs: &[(&str, &str)]) -> Result<Option<(String, String)>> {
+    let missing = programs.iter().filter(|(program, _)| !is_there(program));
+    let missing: Vec<&str> = missing.map(|(_, package)| *package).collect();
+    let failed = !missing.is_empty() && !install_packages(&missing)?;
+    Ok(failed.then(|| (format!("apt-get install {}", missing.join(" ")), "it failed".to_owned())))
 }
 
 fn add_component(subcommand: &str, component: &str) -> Result<bool> {

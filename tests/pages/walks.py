@@ -1,0 +1,347 @@
+"""What a person does on the pages, step by step, and what must be seen."""
+
+import json
+import urllib.parse
+
+import checkpoints
+from browser import ENTER, TAB
+from parts.report import wait_until
+
+TIMELINE = "/workloads/timeline?" + urllib.parse.urlencode({"namespace": "shop", "name": "cart", "container": "redis"})
+POLICIES = """policies:
+- scope: {}
+  keepLast: 2
+quotas:
+- namespace: shop
+  maxCount: 100
+"""
+
+
+class Walks:
+    """The browser, the server, and what is stored there."""
+
+    def __init__(self, browser, server):
+        self.browser, self.server = browser, server
+        self.cart = self.bad = None
+
+    def open(self, path):
+        self.browser.open(self.server.url + path)
+
+    def sees(self, text, selector="main"):
+        wait_until(f"{text!r} in {selector}", lambda: text in self.browser.text(selector), 10)
+
+    def empty(self):
+        self.open("/")
+        self.sees("Nothing is stored yet")
+        self.sees(f"pagevault push /var/lib/kubelet/checkpoints/checkpoint-*.tar --server {self.server.url}")
+        for path, text in [("/workloads", "Nothing is stored yet"), (TIMELINE, "It has no checkpoints"),
+                           ("/retention", "There are none"), ("/collections", "None since the server started"),
+                           ("/compare", "Give two references")]:
+            self.open(path)
+            self.sees(text)
+
+    def overview(self):
+        self.open("/")
+        stats = checkpoints.ask(self.server, "GET", "/stats")
+        ratio = f"{stats['logicalBytes'] / stats['storedBytes']:.1f}×"
+        figures = self.browser.text(".figures")
+        assert ratio in figures and f"Checkpoints {stats['checkpoints']}" in figures, figures
+        chart = self.browser.run("return document.querySelector('.growth svg').getAttribute('aria-label')")
+        assert f"{stats['checkpoints']} checkpoints from" in chart, chart
+        newest = self.browser.texts("section:has(#newest) tbody tr")
+        assert len(newest) == stats["checkpoints"] and self.cart[-1] in " ".join(newest), newest
+        self.browser.follow("section:has(#namespaces) a", "shop")
+        assert self.browser.texts("tbody th") == ["cart"]
+
+    def workloads(self):
+        self.open("/")
+        self.browser.follow("nav a", "Workloads")
+        self.browser.type("input[name=search]", "CAR")
+        wait_until("one workload", lambda: self.browser.texts("tbody th") == ["cart"], 5)
+        assert self.browser.run("return location.search") == "?search=CAR"
+        self.browser.reload()
+        assert self.browser.texts("tbody th") == ["cart"]
+        self.browser.follow("tbody th a")
+        assert self.browser.texts("h1") == ["cart redis"]
+        self.browser.back()
+        assert self.browser.texts("tbody th") == ["cart"]
+        self.browser.forward()
+        assert self.browser.texts("h1") == ["cart redis"]
+        self.open("/workloads?search=no-such-name")
+        self.sees("Nothing has such a name")
+
+    def pages_of_a_list(self):
+        self.open("/workloads/timeline?namespace=default&name=many&container=counter")
+        assert len(self.browser.texts("tbody tr")) == 50
+        self.browser.click("button", "Show more")
+        wait_until("the second page", lambda: len(self.browser.texts("tbody tr")) == 53, 10)
+        assert "Show more" not in self.browser.text()
+
+    def timeline(self):
+        self.open(TIMELINE)
+        rows = self.browser.texts("tbody tr")
+        assert len(rows) == 4 and all("changed" in row for row in rows[:3]) and "stored whole" in rows[3], rows
+        assert len(self.browser.run("return [...document.querySelectorAll('.lane .bar')]")) == 12
+        # Newest first: the second and the last, chosen against the order of time.
+        self.browser.click("tr:nth-child(2) input")
+        assert self.browser.text(".chosen") == "Choose one more."
+        self.browser.click("tr:nth-child(4) input")
+        self.browser.follow("a", "Compare the two")
+        asked = urllib.parse.parse_qs(self.browser.run("return location.search.slice(1)"))
+        assert asked == {"from": [self.cart[0]], "to": [self.cart[2]]}, asked
+
+    def pin(self):
+        self.open(TIMELINE)
+        self.browser.click("tr:nth-child(3) button", "Pin")
+        self.browser.type("dialog input", "incident 4711")
+        self.browser.click("dialog button", "Pin")
+        wait_until("it is pinned", lambda: "pinned" in self.browser.texts("tbody tr")[2], 10)
+        assert self.browser.text("#said") == "Pinned"
+        assert self.browser.run("return document.querySelector('tr:nth-child(3) .danger').disabled")
+        item = checkpoints.ask(self.server, "GET", f"/checkpoints/{urllib.parse.quote(self.cart[1], safe='')}")
+        assert item["pin"]["reason"] == "incident 4711", item["pin"]
+
+    def checkpoint(self):
+        self.open(f"/checkpoints/{self.cart[2]}")
+        self.sees("Stored against")
+        digest = checkpoints.ask(self.server, "GET", f"/checkpoints/{urllib.parse.quote(self.cart[2], safe='')}")["digest"]
+        yaml = self.browser.text("pre[aria-label^='Pod for Kubernetes']")
+        assert "kind: Pod" in yaml and f"@{digest}" in yaml, yaml
+        self._memory_map()
+        assert "redis-server" in self.browser.text("section:has(#processes) tbody")
+        assert "0.0.0.0:16379" in self.browser.text("section:has(#files) tbody")
+        assert "KUBERNETES_PORT" in self.browser.text("section:has(#environment) tbody")
+        assert "/etc/hostname" in self.browser.text("section:has(#rootfs) tbody")
+        self.browser.click("section:has(#archive) summary")
+        assert "checkpoint/pages-1.img" in self.browser.text("section:has(#archive) tbody")
+        self.browser.click("button[aria-label^='Copy Pod']")
+        wait_until("it is copied", lambda: self.browser.text("#said") in ("Copied", "Selected: copy it with the keyboard"), 5)
+
+    def _memory_map(self):
+        """Drawn to scale: an area of twice the pages is twice as wide, and what was written is coloured."""
+        areas = self.browser.run("""return [...document.querySelectorAll('.map .area')]
+            .map((e) => ({wide: e.getBoundingClientRect().width, pages: Number(e.style.flexGrow), heat: e.className}))""")
+        large = sorted(areas, key=lambda area: area["pages"])[-2:]
+        scale = [area["wide"] / area["pages"] for area in large]
+        assert abs(scale[0] / scale[1] - 1) < 0.2, large
+        assert {"area heat-0", "area heat-2"} <= {area["heat"] for area in areas}, areas
+        written = self.browser.run("""return [...document.querySelectorAll('section:has(#memory) .place > .wide tbody tr')]
+            .map((row) => Number(row.cells[5].textContent)).reduce((sum, changed) => sum + changed, 0)""")
+        assert f" {written} changed" in self.browser.text("section:has(#memory) p"), written
+
+    def labels(self):
+        self.open(f"/checkpoints/{self.cart[2]}")
+        self.browser.click("button", "Add label")
+        self.browser.type("dialog input", "nonsense")
+        self.browser.click("dialog button", "Add")
+        self.sees("A label is written key=value", "dialog")
+        self.browser.type("dialog input", "reviewed=yes")
+        self.browser.click("dialog button", "Add")
+        self.sees("reviewed=yes", ".labels")
+        self.browser.click("button[aria-label='Remove label team']")
+        wait_until("it is gone", lambda: "team=shop" not in self.browser.text(".labels"), 5)
+
+    def delete(self):
+        """The dialog can be called off; then it goes, and so does the page."""
+        gone = checkpoints.push(self.server, checkpoints.unpacked("podman-counter"), ref="gone/soon:1", workload="gone")
+        self.open(f"/checkpoints/{gone['reference']}")
+        self.browser.click(".title button", "Delete")
+        self.browser.click("dialog button", "Cancel")
+        self.browser.click(".title button", "Delete")
+        self.browser.run("window.before = true")
+        self.browser.click("dialog button", "Delete")
+        wait_until("the timeline is there", lambda: not self.browser.run("return window.before"), 10)
+        self.sees("It has no checkpoints")
+
+    def nothing_there(self):
+        self.open("/checkpoints/shop/no/such:thing")
+        self.sees("not found", ".failed")
+        self.open("/compare?from=a/b:c&to=Not+A+Reference")
+        self.sees("Try again", ".failed")
+
+    def compare(self):
+        self.open(f"/compare?{urllib.parse.urlencode({'from': self.cart[0], 'to': self.cart[1]})}")
+        diff = checkpoints.ask(self.server, "GET", f"/diff?{urllib.parse.urlencode({'from': self.cart[0], 'to': self.cart[1]})}")
+        assert f"{diff['memory']['pages']['changed']} pages changed" in self.browser.text(".legend")
+        assert len(self.browser.texts("section:has(#memory) tbody tr")) == len(diff["memory"]["areas"])
+        self.browser.follow("a", "Swap")
+        assert self.browser.run("return document.forms[0].elements.from.value") == self.cart[1]
+        self.browser.type("input[name=to]", self.bad)
+        self.browser.follow("form button", "Compare")
+        self.sees("redis-server", "section:has(#processes)")
+        self.sees("gone", "section:has(#sockets)")
+        assert "API_TOKEN" in self.browser.text("section:has(#environment)")
+        assert "hunter2" not in self.browser.text()
+
+    def retention(self):
+        self.open("/retention")
+        self.browser.type("textarea", POLICIES)
+        self.browser.click("button", "Save")
+        self.sees("everything", "section:has(#policies) tbody")
+        self.sees("last 2", "section:has(#policies) tbody")
+        self.browser.click("button", "Dry run")
+        self.sees("Would go", ".card")
+        self.sees("goes", "section:has(#plan) tbody")
+        self.browser.run("const s = document.querySelector('select'); s.value = 'keep'; s.dispatchEvent(new Event('change'))")
+        wait_until("only what stays", lambda: "goes" not in self.browser.text("section:has(#plan) tbody"), 5)
+        self.sees("pinned", "section:has(#plan) tbody")
+        # Somebody else was quicker, so nothing is overwritten.
+        checkpoints.ask(self.server, "PUT", "/retention/policies", {"policies": [{"keepLast": 50}]})
+        self.browser.click("summary", "Edit")
+        self.browser.click("button", "Save")
+        self.sees("Nothing was overwritten", ".failed")
+        assert checkpoints.ask(self.server, "GET", "/retention/policies")["policies"][0]["keepLast"] == 50
+        self.browser.click("button", "Load the new ones; yours are lost")
+        self.sees("last 50", "section:has(#policies) tbody")
+        self.browser.click("button", "Apply")
+        self.browser.click("dialog button", "Apply")
+        self.sees("Deleted", ".card")
+
+    def collections(self):
+        self.open("/collections")
+        self.sees("live", ".live")
+        self.browser.click("button", "Dry run")
+        self.sees("Would free", ".card")
+        self.browser.click(".title button", "Collect")
+        self.browser.click("dialog button", "Collect")
+        wait_until("both are listed", lambda: len(self.browser.texts("section:has(#runs) > .place > .wide > table > tbody > tr")) == 2, 20)
+        # One that somebody else begins is told by the server.
+        wait_until("a third may begin", lambda: self._idle(), 20)
+        checkpoints.ask(self.server, "POST", "/gc", {"dryRun": True})
+        wait_until("it is listed too", lambda: len(self.browser.texts("section:has(#runs) > .place > .wide > table > tbody > tr")) == 3, 20)
+        self.browser.type("input[name=digest]", self.cart[0])
+        self.browser.click("button", "Explain")
+        self.sees("stays", "section:has(#explain) tbody")
+
+    def _idle(self):
+        return checkpoints.ask(self.server, "GET", "/gc")["items"][0]["state"] != "running"
+
+    def hostile(self):
+        """What would like to be markup is text, and what turns text around is written out."""
+        self.open(f"/checkpoints/{self.bad}")
+        self.sees(checkpoints.MARKUP, "section:has(#environment) tbody")
+        self.sees("\\u{202e}gnp.exe\\u{202c}\\u{1b}[2J", "section:has(#environment) tbody")
+        self.sees("kept back", "section:has(#environment) tbody")
+        self.sees(checkpoints.MARKUP.replace("/", ""), "section:has(#rootfs) tbody")
+        self.sees(f"note={checkpoints.MARKUP}", ".labels")
+        self.browser.click(".title button", "Pin")
+        self.browser.type("dialog input", checkpoints.MARKUP)
+        self.browser.click("dialog button", "Pin")
+        self.sees(checkpoints.MARKUP, ".note")
+        self._harmless()
+        self.browser.follow(".crumbs a:nth-of-type(3)")
+        self.sees("\\u{202e}gnp.exe", "h1")
+        self._harmless()
+        for path in ["/", "/workloads"]:
+            self.open(path)
+            self.sees("\\u{202e}gnp.exe" if path != "/" else "<img src=x")
+            self._harmless()
+
+    def _harmless(self):
+        assert self.browser.run("return window.owned ?? null") is None, "a script of a stranger ran"
+        assert self.browser.run("return document.querySelectorAll('main img, main script').length") == 0
+        assert "\u202e" not in self.browser.run("return document.body.textContent")
+
+    def asked_too_early(self):
+        """What is being read when it is asked for is asked for again."""
+        script = """const real = window.fetch; let once = true;
+            window.fetch = (path, options) => {
+              if (!once || !path.endsWith("/processes")) return real(path, options);
+              once = false;
+              const said = {title: "unavailable", detail: "it is being read from its layer; ask again", status: 503};
+              return Promise.resolve(new Response(JSON.stringify(said), {status: 503}));
+            };"""
+        added = self.browser.chromium("Page.addScriptToEvaluateOnNewDocument", source=script)
+        self.open(f"/checkpoints/{self.cart[2]}")
+        self.browser.chromium("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+        self.sees("being read from its layer", "section:has(#processes) .failed")
+        self.browser.click("section:has(#processes) button", "Try again")
+        self.sees("redis-server", "section:has(#processes) tbody")
+
+    def server_gone(self):
+        self.open("/collections")
+        self.sees("live", ".live")
+        self.server.stop()
+        self.sees("not connected", ".live")
+        self.browser.click("button", "Dry run")
+        self.sees("It may be restarting", ".trouble")
+        self.server.start()
+        self.sees("live", ".live .good")
+        self.browser.click("button", "Dry run")
+        self.sees("Would free", ".card")
+
+    def no_answer(self):
+        """What a page asks is not answered, and then is."""
+        script = """const real = window.fetch; window.gone = true;
+            window.fetch = (...all) => window.gone ? Promise.reject(new TypeError("no network")) : real(...all);"""
+        added = self.browser.chromium("Page.addScriptToEvaluateOnNewDocument", source=script)
+        self.open("/")
+        self.browser.chromium("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+        self.sees("The server does not answer", ".failed")
+        self.browser.run("window.gone = false")
+        self.browser.click("button", "Try again")
+        self.sees("Without deduplication")
+
+    def keyboard(self):
+        """From the overview to a pinned checkpoint with Tab and Enter, and the focus is seen on the way."""
+        self.open("/")
+        self.browser.press(TAB)
+        assert self._focused()["text"] == "Skip to the content"
+        self._tab_to("Workloads")
+        self._enter()
+        self._tab_to("cart")
+        self._enter()
+        self._tab_to(self.cart[1].split(":")[1])
+        self._enter()
+        self.sees("Pinned: incident 4711", ".note")
+
+    def _tab_to(self, text):
+        for _ in range(60):
+            self.browser.press(TAB)
+            focused = self._focused()
+            assert focused["outlined"], focused
+            if focused["text"] == text:
+                return
+        raise AssertionError(f"60 tabs do not lead to {text}")
+
+    def _focused(self):
+        return self.browser.run("""const e = document.activeElement; const s = getComputedStyle(e);
+            return {text: e.textContent.trim().slice(0, 80), outlined: s.outlineStyle !== "none" && s.outlineWidth !== "0px"}""")
+
+    def _enter(self):
+        self.browser.run("window.before = true")
+        self.browser.press(ENTER)
+        wait_until("another page is there", lambda: not self.browser.run("return window.before"), 10)
+        self.browser.settle()
+
+    def pictures(self, folder):
+        """Every page in light and dark and on a telephone, where nothing but boxes of their own is wider than it."""
+        compare = urllib.parse.urlencode({"from": self.cart[1], "to": self.cart[2]})
+        paths = {"overview": "/", "workloads": "/workloads", "timeline": TIMELINE, "checkpoint": f"/checkpoints/{self.cart[2]}",
+                 "compare": f"/compare?{compare}", "retention": "/retention", "collections": "/collections",
+                 "hostile": f"/checkpoints/{self.bad}", "not-found": "/checkpoints/a/b:c"}
+        for name, path in paths.items():
+            self.open(path)
+            for kind, width in [("light", 1280), ("dark", 1280), ("narrow", 375)]:
+                self.browser.dark(kind == "dark")
+                self.browser.size(width)
+                wide = self.browser.run("return document.documentElement.scrollWidth")
+                assert wide <= width, f"{name} is {wide} px wide on {width}"
+                self.browser.picture(folder / f"{name}-{kind}.png", width)
+        self.browser.dark(False)
+        self.browser.size(1280)
+
+    def accessible(self):
+        """Tables have captions and headers with a scope, headings do not skip a level, every control has a name."""
+        for path in ["/", "/workloads", TIMELINE, f"/checkpoints/{self.cart[2]}", "/retention", "/collections"]:
+            self.open(path)
+            wrong = self.browser.run("""
+                const all = (selector) => [...document.querySelectorAll(selector)];
+                const levels = all("h1, h2, h3").map((e) => Number(e.localName[1]));
+                return [
+                  ...all("table").filter((e) => !e.caption), ...all("th").filter((e) => !e.scope),
+                  ...all("button, a").filter((e) => !(e.ariaLabel ?? e.textContent).trim() && !e.title),
+                  ...all("input, select, textarea").filter((e) => !e.ariaLabel && !e.labels.length),
+                  ...all("[id]").filter((e, i, list) => list.findIndex((o) => o.id === e.id) !== i),
+                ].map((e) => e.outerHTML.slice(0, 200)).concat(levels.some((l, i) => l > (levels[i - 1] ?? 0) + 1) ? [`levels ${levels}`] : [])""")
+            assert not wrong, json.dumps(wrong, indent=1)
