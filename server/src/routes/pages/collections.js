@@ -28,7 +28,8 @@ export function show(main) {
     }
     watched = undefined;
   };
-  const start = async (dryRun) => watch((await send("POST", "/gc", { dryRun })).id);
+  // Whoever began it does not wait for its end.
+  const start = async (dryRun) => void watch((await send("POST", "/gc", { dryRun })).id);
   main.append(
     h("div", { class: "title" }, h("h1", null, "Collections"), h("span", { class: "buttons" }, doing("Dry run", () => start(true)), begin(start))),
     h("p", { class: "soft" }, "A collection frees what nothing needs any more. It runs by itself, while pushes and pulls go on. ", live(list)),

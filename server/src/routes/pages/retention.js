@@ -84,24 +84,29 @@ function editor(text, etag, changed) {
 function runner() {
   const place = h("div", { class: "place", "aria-live": "polite" });
   const watch = async (id) => {
-    const run = await follow(`/retention/runs/${id}`, (run) => place.replaceChildren(card(run)));
-    if (run.state === "done") place.append(plan(run));
-    say(`The run is ${run.state}`);
+    try {
+      const run = await follow(`/retention/runs/${id}`, (run) => place.replaceChildren(card(run)));
+      if (run.state === "done") place.append(plan(run));
+      say(`The run is ${run.state}`);
+    } catch (failure) {
+      place.replaceChildren(failed(failure, () => watch(id)));
+    }
   };
-  const start = async (dryRun) => watch((await send("POST", "/retention/run", { dryRun })).id);
+  // Whoever began it does not wait for its end.
+  const start = async (dryRun) => void watch((await send("POST", "/retention/run", { dryRun })).id);
   const now = h("button", { type: "button", class: "danger", onclick: () => ask({
     title: "Apply the policies now",
     about: "Checkpoints that the policies let go of are deleted for good. A dry run shows which.",
     confirm: "Apply",
     danger: true,
-    act: () => start(false),
+    act: async () => { await start(false); last.remove(); },
   }) }, "Apply");
   const last = pending(() => get("/retention/runs"), ({ items }) => {
     if (!items.length) return empty("No run since the server started. Policies are applied before each collection.");
-    watch(items[0].id).catch((failure) => place.replaceChildren(failed(failure)));
+    watch(items[0].id);
     return [];
   });
-  return [h("div", { class: "buttons" }, doing("Dry run", async () => { last.remove(); await start(true); }), now), last, place];
+  return [h("div", { class: "buttons" }, doing("Dry run", async () => { await start(true); last.remove(); }), now), last, place];
 }
 
 function card(run) {
