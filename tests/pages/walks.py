@@ -95,7 +95,7 @@ class Walks:
         self.browser.click("tr:nth-child(3) button", "Pin")
         self.browser.type("dialog input", "incident 4711")
         self.browser.click("dialog button", "Pin")
-        wait_until("it is pinned", lambda: "pinned" in self.browser.texts("tbody tr")[2], 10)
+        wait_until("it is pinned", lambda: "pinned" in self.browser.text("tbody tr:nth-child(3)"), 10)
         assert self.browser.text("#said") == "Pinned"
         assert self.browser.run("return document.querySelector('tr:nth-child(3) .danger').disabled")
         item = checkpoints.ask(self.server, "GET", f"/checkpoints/{urllib.parse.quote(self.cart[1], safe='')}")

@@ -81,16 +81,22 @@ export function failed(failure, retry) {
   );
 }
 
-/** A place that shows what a promise gives: loading, then that, or why not. `load` is called again by "Try again". */
+/**
+ * A place that shows what a promise gives: loading, then that, or why not. `load` is called again by "Try again" and by
+ * `reload`; what is there stays until then.
+ */
 export function pending(load, show, what) {
   const place = h("div", { class: "place", "aria-busy": "true" });
+  let shown = false;
   const begin = async () => {
     place.setAttribute("aria-busy", "true");
-    place.replaceChildren(loading(what));
+    if (!shown) place.replaceChildren(loading(what));
     try {
       place.replaceChildren(...[show(await load())].flat(Infinity).filter(Boolean));
+      shown = true;
     } catch (failure) {
       place.replaceChildren(failed(failure, begin));
+      shown = false;
     }
     place.setAttribute("aria-busy", "false");
   };
@@ -105,7 +111,7 @@ export function paged(load, show, none) {
   const place = h("div", { class: "place" });
   const more = async (cursor) => {
     place.setAttribute("aria-busy", "true");
-    if (!items.length) place.replaceChildren(loading());
+    if (!place.hasChildNodes()) place.replaceChildren(loading());
     try {
       const page = await load(cursor);
       items = items.concat(page.items);
@@ -113,8 +119,8 @@ export function paged(load, show, none) {
       place.replaceChildren(...[items.length ? show(items) : none(), button].flat(Infinity).filter(Boolean));
       if (cursor) say(`${items.length} are shown`);
     } catch (failure) {
+      if (!items.length) place.replaceChildren();
       place.append(failed(failure, () => { place.lastChild.remove(); more(cursor); }));
-      if (!items.length) place.firstChild.remove();
     }
     place.setAttribute("aria-busy", "false");
   };
