@@ -21,7 +21,7 @@ export const title = (address) => plain(wanted(address));
 export function show(main, address) {
   const reference = wanted(address);
   const part = (name) => () => get(checkpoint(reference, name));
-  const head = pending(() => Promise.all([get(checkpoint(reference)), before(reference)]), ([item, previous]) => {
+  const head = pending(() => withPrevious(reference), ({ item, previous }) => {
     parts.hidden = false;
     return top(item, previous, () => head.reload());
   });
@@ -38,12 +38,12 @@ export function show(main, address) {
   main.append(head, parts);
 }
 
-/** The checkpoint before this one of the same container, if there is one. */
-async function before(reference) {
+/** A checkpoint, and the one before it of the same container if there is one. */
+async function withPrevious(reference) {
   const item = await get(checkpoint(reference));
   const filter = { namespace: item.namespace, workload: item.workload ?? item.pod, container: item.container };
   const page = await get(query("/checkpoints", { ...filter, until: item.createdAt, limit: 1 }));
-  return page.items[0];
+  return { item, previous: page.items[0] };
 }
 
 function top(item, previous, changed) {
