@@ -1,5 +1,6 @@
 """What a person does on the pages, step by step, and what must be seen."""
 
+import contextlib
 import json
 import urllib.parse
 
@@ -213,6 +214,34 @@ class Walks:
         self.browser.click("button", "Explain")
         self.sees("stays", "section:has(#explain) tbody")
 
+    def under_way(self):
+        """A collection that takes its time, as a large store's does, is watched and cancelled."""
+        script = """const real = window.fetch; let state = "running";
+            window.fetch = (path, options) => {
+              if (!path.startsWith("/api/v1/gc")) return real(path, options);
+              if (path === "/api/v1/gc/7/cancel" && options.method === "POST") state = "cancelled";
+              const progress = state === "running" ? {phase: "recipes", done: 3, total: 12} : undefined;
+              const run = {id: 7, dryRun: false, trigger: "schedule", state, startedAt: new Date(), progress};
+              const body = JSON.stringify(path === "/api/v1/gc" ? {items: [run]} : run);
+              return Promise.resolve(new Response(body, {headers: {"content-type": "application/json"}}));
+            };"""
+        with self._with_script(script):
+            self.open("/collections")
+        self.sees("recipes: 3 of 12", ".card")
+        assert self.browser.run("const p = document.querySelector('progress'); return p.value / p.max") == 0.25
+        self.browser.click(".card button", "Cancel")
+        self.sees("cancelled", ".card")
+        self.sees("cancelled", "section:has(#runs) tbody")
+
+    @contextlib.contextmanager
+    def _with_script(self, script):
+        """In here, pages run a script before their own."""
+        added = self.browser.chromium("Page.addScriptToEvaluateOnNewDocument", source=script)
+        try:
+            yield
+        finally:
+            self.browser.chromium("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+
     def _idle(self):
         return checkpoints.ask(self.server, "GET", "/gc")["items"][0]["state"] != "running"
 
@@ -251,9 +280,8 @@ class Walks:
               const said = {title: "unavailable", detail: "it is being read from its layer; ask again", status: 503};
               return Promise.resolve(new Response(JSON.stringify(said), {status: 503}));
             };"""
-        added = self.browser.chromium("Page.addScriptToEvaluateOnNewDocument", source=script)
-        self.open(f"/checkpoints/{self.cart[2]}")
-        self.browser.chromium("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+        with self._with_script(script):
+            self.open(f"/checkpoints/{self.cart[2]}")
         self.sees("being read from its layer", "section:has(#processes) .failed")
         self.browser.click("section:has(#processes) button", "Try again")
         self.sees("redis-server", "section:has(#processes) tbody")
@@ -274,9 +302,8 @@ class Walks:
         """What a page asks is not answered, and then is."""
         script = """const real = window.fetch; window.gone = true;
             window.fetch = (...all) => window.gone ? Promise.reject(new TypeError("no network")) : real(...all);"""
-        added = self.browser.chromium("Page.addScriptToEvaluateOnNewDocument", source=script)
-        self.open("/")
-        self.browser.chromium("Page.removeScriptToEvaluateOnNewDocument", identifier=added["identifier"])
+        with self._with_script(script):
+            self.open("/")
         self.sees("The server does not answer", ".failed")
         self.browser.run("window.gone = false")
         self.browser.click("button", "Try again")
