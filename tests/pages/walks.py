@@ -34,7 +34,7 @@ class Walks:
     def empty(self):
         self.open("/")
         self.sees("Nothing is stored yet")
-        self.sees(f"pagevault push /var/lib/kubelet/checkpoints/checkpoint-*.tar --server {self.server.url}")
+        self.sees(f"pagevault push /var/lib/kubelet/checkpoints/CHECKPOINT.tar --server {self.server.url}")
         for path, text in [("/workloads", "Nothing is stored yet"), (TIMELINE, "It has no checkpoints"),
                            ("/retention", "There are none"), ("/collections", "None since the server started"),
                            ("/compare", "Give two references")]:

@@ -112,7 +112,7 @@ async function reasons(subject) {
 function told({ subject, items }) {
   if (!items.length) return empty("Nothing is stored of ", code(subject), ".");
   return table("Why it is kept", [
-    { name: "What", cell: (item) => plain(item.kind) },
+    { name: "What", cell: (item) => (item.kind === "dataObject" ? "data object" : plain(item.kind)) },
     { name: "Name", head: true, wide: true, cell: (item) => code(item.name) },
     { name: "Size", number: true, cell: (item) => (item.bytes === undefined ? "–" : size(item.bytes)) },
     { name: "Decision", cell: (item) => (item.kept ? mark("stays", "good") : mark("goes", "bad")) },

@@ -61,7 +61,7 @@ function first() {
   return h(
     "div", { class: "start" },
     h("p", null, "Nothing is stored yet. Push the tar that a kubelet, podman, containerd or CRI-O has made:"),
-    copyable(`pagevault push /var/lib/kubelet/checkpoints/checkpoint-*.tar --server ${server}`, "the command that pushes"),
+    copyable(`pagevault push /var/lib/kubelet/checkpoints/CHECKPOINT.tar --server ${server}`, "the command that pushes"),
     h("p", null, "To make one of a running container, on its node:"),
     copyable("curl --cert CLIENT.crt --key CLIENT.key --cacert CA.crt \\\n  -X POST https://NODE:10250/checkpoint/NAMESPACE/POD/CONTAINER", "the command that makes a checkpoint"),
     h("p", { class: "soft" }, `Nothing was pushed here by ${utc(new Date())}. `, h("a", { href: "/" }, "Look again")),
