@@ -35,7 +35,7 @@ def parallel_blobs(binary, scratch, size):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def small_requests(url, address, meter, scratch):
+def small_requests(url, meter, scratch):
     """CPU of a server for one plain blob of 100 MB in and out, and for the manifest of an image without layers."""
     folder = scratch / "small"
     folder.mkdir(parents=True)
@@ -46,7 +46,7 @@ def small_requests(url, address, meter, scratch):
         transfers.pull(urls, files[0].stat().st_size, 1, 1, meter)
         pulled = transfers.pull(urls, files[0].stat().st_size, 1, 5, meter)
         return {"push": pushed.server_cpu, "pull": pulled.server_cpu / 5,
-                "manifest": transfers.manifests(address, "bench/plain", "tiny", 2000, meter)}
+                "manifest": transfers.manifests(url, "bench/plain", "tiny", 1000, meter)}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
