@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use crate::checkpoint::Checkpoint;
 use crate::gc::GcResult;
 use crate::reference::Reference;
+use crate::retention::RetentionResult;
 use crate::run::Run;
 
 /// Something that happened.
@@ -61,6 +62,16 @@ pub enum EventKind {
         /// The collection, with its result.
         run: Box<Run<GcResult>>,
     },
+    /// A run of retention has begun.
+    RetentionStarted {
+        /// The run.
+        run: Box<Run<RetentionResult>>,
+    },
+    /// A run of retention has ended.
+    RetentionFinished {
+        /// The run, with its result.
+        run: Box<Run<RetentionResult>>,
+    },
     /// Events were lost: look at everything again.
     Lost,
 }
@@ -74,6 +85,8 @@ impl EventKind {
             Self::CheckpointDeleted { .. } => "checkpoint-deleted",
             Self::GcStarted { .. } => "gc-started",
             Self::GcFinished { .. } => "gc-finished",
+            Self::RetentionStarted { .. } => "retention-started",
+            Self::RetentionFinished { .. } => "retention-finished",
             Self::Lost => "lost",
         }
     }

@@ -216,8 +216,9 @@ async fn events_are_told_as_they_happen() {
     server.ask(&format!("PUT {path}/pin"), &[], r#"{"reason":"r"}"#).await.expect(200);
     server.ask(&format!("DELETE {path}/pin"), &[], "").await.expect(200);
     server.ask(&format!("DELETE {path}"), &[], "").await.expect(204);
+    server.ask("POST /api/v1/retention/run", &[], r#"{"dryRun":true}"#).await.expect(202);
     let mut told = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..6 {
         let part = parts.next().await.unwrap().unwrap();
         let text = String::from_utf8(part.to_vec()).unwrap();
         let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
@@ -226,5 +227,7 @@ async fn events_are_told_as_they_happen() {
         told.push(event.what.name());
     }
     let changed = "checkpoint-changed";
-    assert_eq!(told, ["checkpoint-pushed", changed, changed, "checkpoint-deleted"]);
+    let ran = ["retention-started", "retention-finished"];
+    assert_eq!(told[..4], ["checkpoint-pushed", changed, changed, "checkpoint-deleted"]);
+    assert_eq!(told[4..], ran);
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use pagevault_api::event::EventKind;
 use pagevault_api::page::Page;
 use pagevault_api::reference::Selector;
 use pagevault_api::retention::{RetentionAction, RetentionDecision, RetentionResult, RetentionRun};
@@ -63,7 +64,7 @@ impl Retention {
 impl Registry {
     /// Starts a run of retention, which goes on by itself.
     pub fn start_retention(self: &Arc<Self>, dry_run: bool) -> Result<RetentionRun> {
-        let (run, watch) = self.retention.runs.begin(dry_run, RunTrigger::Request)?;
+        let (run, watch) = self.begin_retention(dry_run, RunTrigger::Request)?;
         let (registry, id) = (Arc::clone(self), run.id);
         self.background.spawn(async move { registry.retain(id, dry_run, &watch).await });
         Ok(run)
@@ -74,11 +75,21 @@ impl Registry {
         if self.policies().await?.config.policies.is_empty() {
             return Ok(());
         }
-        let (run, watch) = self.retention.runs.begin(false, RunTrigger::Schedule)?;
+        let (run, watch) = self.begin_retention(false, RunTrigger::Schedule)?;
         let registry = Arc::clone(self);
         // By itself: whoever waits for it may go away, and a run must come to its end.
         let run = async move { registry.retain(run.id, false, &watch).await };
         self.background.spawn(run).await.map_err(|e| crate::task_error(&e))
+    }
+
+    fn begin_retention(
+        &self,
+        dry_run: bool,
+        trigger: RunTrigger,
+    ) -> Result<(RetentionRun, Arc<Watch>)> {
+        let (run, watch) = self.retention.runs.begin(dry_run, trigger)?;
+        self.events.tell(EventKind::RetentionStarted { run: Box::new(run.clone()) });
+        Ok((run, watch))
     }
 
     /// The runs of this process, newest first; the current one with its progress.
@@ -147,6 +158,9 @@ impl Registry {
             );
         }
         self.retention.runs.end(id, outcome);
+        if let Ok(run) = self.retention.runs.one(id) {
+            self.events.tell(EventKind::RetentionFinished { run: Box::new(run) });
+        }
     }
 
     pub(super) async fn plan(&self, watch: &Watch) -> Result<(Plan, Weighed)> {
