@@ -79,6 +79,32 @@ async fn deleted_checkpoints_go_and_what_later_ones_stand_on_stays() {
     assert_eq!(vault.registry.explain("x").await.unwrap_err().kind(), Kind::Invalid);
 }
 
+/// A deletion that is killed after the manifest is gone leaves the tags.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tag_of_nothing_goes() {
+    let vault = Vault::new().await;
+    let fixture = &series()[0];
+    let pushed = vault.push(&fixture.tar).await.unwrap();
+    let repository = &pushed.reference.repository;
+    let tags = async || vault.registry.tags(repository, None, 10).await.unwrap();
+    let all = tags().await;
+    let folder = vault.folder.path().join("objects/repos").join(repository).join("_manifests");
+    for manifest in std::fs::read_dir(&folder).unwrap() {
+        std::fs::remove_file(manifest.unwrap().path()).unwrap();
+    }
+    let vault = vault.restart().await;
+    let tags = async || vault.registry.tags(repository, None, 10).await.unwrap();
+    assert_eq!(tags().await, all);
+    collect(&vault.registry, true).await;
+    assert_eq!(tags().await, all);
+    collect(&vault.registry, false).await;
+    assert_eq!(tags().await, Vec::<String>::new());
+    let again = vault.push(&fixture.tar).await.unwrap();
+    assert_eq!(vault.pull(&again.reference).await, fixture.tar);
+    collect(&vault.registry, false).await;
+    assert_eq!(tags().await, all);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pull_goes_on_when_its_layer_is_stored_anew_under_way() {
     let vault = Vault::new().await;

@@ -12,6 +12,9 @@ use crate::record::{BlobRecord, Envelope, ManifestRecord, Mark, NewManifest};
 use crate::truth::{blob, manifest};
 use crate::{Catalog, Result};
 
+/// Seconds for which a blob is remembered that a repository holds no more. No push takes as long.
+const TRACE_SECONDS: u64 = 24 * 3600;
+
 /// A record as it was read or written.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
@@ -117,7 +120,21 @@ impl Catalog {
         }
     }
 
-    async fn entry<T>(&self, name: &Name) -> Result<Entry<T>>
+    /// Removes what is left of a blob that has been absent for a day; false if it stays.
+    pub async fn drop_trace(&self, absent: &Entry<BlobRecord>, now: u64) -> Result<bool> {
+        // What was listed before may be older than what was read.
+        let written = match self.store.head(&absent.key).await {
+            Ok(meta) => meta.modified,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(e.into()),
+        };
+        if now.saturating_sub(written) < TRACE_SECONDS {
+            return Ok(false);
+        }
+        self.drop_record(absent).await
+    }
+
+    pub(crate) async fn entry<T>(&self, name: &Name) -> Result<Entry<T>>
     where
         T: Serialize + DeserializeOwned,
     {

@@ -37,7 +37,6 @@ pub use record::{
 };
 pub use retained::{NamespaceUse, RetainedCheckpoint};
 pub use scan::{Listed, ListedKind};
-pub use truth::TRACE_SECONDS;
 
 use view::View;
 

@@ -1,8 +1,8 @@
 //! Records: JSON, with a version, a nonce and whether what they are about is there.
 //!
 //! A name can come back: a digest pushed again after it was deleted, a tag set anew. So a record is
-//! never removed, it becomes absent by a conditional write; and each write has a nonce of its own,
-//! so that two equal records are not mistaken for one.
+//! written and removed only on condition that it is still what was read; and each write has a nonce
+//! of its own, so that two equal records are not mistaken for one.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,12 @@
 //! Tags: names that move.
+//!
+//! Whoever sets one writes it, also where it says the same already: a deletion of the manifest that it
+//! points to removes it only as it was before, so it takes nothing from a push at the same time.
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
 
+use crate::entry::Entry;
 use crate::keys::Name;
 use crate::record::TagRecord;
 use crate::truth::Decision;
@@ -20,19 +24,16 @@ impl Catalog {
     /// Sets a tag; the last writer wins.
     pub async fn put_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<()> {
         let record = record(digest, None);
-        self.change(&name(repository, tag), |old: Option<TagRecord>| match old {
-            Some(old) if old.digest == *digest => Decision::Keep(()),
-            _ => Decision::Write(Some(record.clone()), ()),
-        })
-        .await
+        let write = |_: Option<TagRecord>| Decision::Write(Some(record.clone()), ());
+        self.change(&name(repository, tag), write).await
     }
 
     /// Sets a tag if it is free or points there already; false if it points elsewhere.
     pub async fn claim_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<bool> {
         let record = record(digest, None);
         self.change(&name(repository, tag), |old: Option<TagRecord>| match old {
-            Some(old) => Decision::Keep(old.digest == *digest),
-            None => Decision::Write(Some(record.clone()), true),
+            Some(old) if old.digest != *digest => Decision::Keep(false),
+            _ => Decision::Write(Some(record.clone()), true),
         })
         .await
     }
@@ -48,13 +49,43 @@ impl Catalog {
         let record = record(digest, Some(time));
         self.change(&name(repository, LATEST), |old: Option<TagRecord>| match old {
             Some(old)
-                if (old.checkpoint_time, old.digest.as_ref()) >= (Some(time), digest.as_ref()) =>
+                if (old.checkpoint_time, old.digest.as_ref()) > (Some(time), digest.as_ref()) =>
             {
                 Decision::Keep(())
             }
             _ => Decision::Write(Some(record.clone()), ()),
         })
         .await
+    }
+
+    /// A tag, to be removed as it is.
+    pub async fn tag_entry(&self, repository: &str, tag: &str) -> Result<Entry<TagRecord>> {
+        self.entry(&name(repository, tag)).await
+    }
+
+    /// The tags that point to a manifest.
+    pub(crate) async fn tag_entries(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Vec<Entry<TagRecord>>> {
+        let mut entries = Vec::new();
+        for tag in self.tags_of(repository, digest).await? {
+            let entry = self.tag_entry(repository, &tag).await?;
+            if entry.record.as_ref().is_some_and(|record| record.digest == *digest) {
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Removes a tag if it is still what was read; false if it is not.
+    pub async fn drop_tag(&self, entry: &Entry<TagRecord>) -> Result<bool> {
+        let intent = self.view.intend(entry.key.as_str()).await?;
+        let dropped = self.drop_record(entry).await;
+        // Also after a failure: a removal whose answer was lost may have happened.
+        self.refresh(&entry.key, Some(intent)).await?;
+        dropped
     }
 
     /// Removes a tag; false if it is not there.

@@ -9,12 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::CatalogError;
 use crate::keys::Name;
-use crate::record::{BlobRecord, Envelope, ManifestRecord, NewManifest, TagRecord};
+use crate::record::{BlobRecord, Envelope, ManifestRecord, NewManifest};
 use crate::view::{Change, Intent};
 use crate::{Catalog, Result};
-
-/// Seconds for which a blob is remembered that a repository holds no more. No push takes as long.
-pub const TRACE_SECONDS: u64 = 24 * 3600;
 
 /// Tries at a record that others change at the same time.
 const TRIES: usize = 100;
@@ -60,6 +57,8 @@ impl Catalog {
     /// Removes a manifest and the tags that point to it; false if it is not there. One that is pinned
     /// stays, which is [`CatalogError::Pinned`].
     pub async fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        // As they are now: what is set again later is no longer of this manifest.
+        let tags = self.tag_entries(repository, digest).await?;
         let name = manifest(repository, digest);
         let removed = self.change(&name, |old: Option<ManifestRecord>| {
             match old.map(|old| old.checkpoint.and_then(|checkpoint| checkpoint.pin)) {
@@ -69,13 +68,8 @@ impl Catalog {
             }
         });
         let removed = removed.await??;
-        for tag in self.tags_of(repository, digest).await? {
-            let name = Name::Tag { repository: repository.to_owned(), tag };
-            self.change(&name, |old: Option<TagRecord>| match old {
-                Some(old) if old.digest == *digest => Decision::Write(None, ()),
-                _ => Decision::Keep(()),
-            })
-            .await?;
+        for tag in tags {
+            self.drop_tag(&tag).await?;
         }
         Ok(removed)
     }
@@ -124,7 +118,7 @@ impl Catalog {
         Ok(put)
     }
 
-    /// Whether a repository has held a blob, which it may hold no more, until [`TRACE_SECONDS`] ago.
+    /// Whether a repository holds a blob, or has held it until a day ago.
     pub async fn has_held_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
         match self.store.get(&blob(repository, digest).key()?).await {
             Ok(_) => Ok(true),

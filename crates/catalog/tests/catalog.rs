@@ -120,6 +120,48 @@ async fn manifests_tags_and_blobs_come_and_go() {
 }
 
 #[tokio::test]
+async fn a_blob_is_remembered_for_a_day_since_it_went() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = open(&store, folder.path()).await;
+    let blob = BlobRecord { bytes: 2, location: BlobLocation::Inline(b"hi".to_vec()) };
+    catalog.put_blob("a/b", &digest(9), blob).await.unwrap();
+    let day = 24 * 3600;
+    store.advance_clock(2 * day);
+    catalog.delete_blob("a/b", &digest(9)).await.unwrap();
+    for (pass, stays) in [(0, true), (day - 1, true), (1, false)] {
+        store.advance_clock(pass);
+        let absent = catalog.blob_entry("a/b", &digest(9)).await.unwrap();
+        assert!(absent.record.is_none());
+        let now = catalog.now().await.unwrap();
+        assert_eq!(catalog.drop_trace(&absent, now).await.unwrap(), !stays);
+        assert_eq!(catalog.has_held_blob("a/b", &digest(9)).await.unwrap(), stays);
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_was_set_again_outlives_the_deletion_of_what_it_pointed_to() {
+    let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
+    let catalog = open(&store, folder.path()).await;
+    catalog.put_manifest("a/b", manifest(1, None)).await.unwrap();
+    for tag in ["v1", "claimed", "old"] {
+        catalog.put_tag("a/b", tag, &digest(1)).await.unwrap();
+    }
+    catalog.advance_latest("a/b", &digest(1), time(5)).await.unwrap();
+    let mut seen = Vec::new();
+    for tag in ["v1", "claimed", "latest", "old"] {
+        seen.push(catalog.tag_entry("a/b", tag).await.unwrap());
+    }
+    // A push of the same, while a deletion is under way.
+    catalog.put_tag("a/b", "v1", &digest(1)).await.unwrap();
+    assert!(catalog.claim_tag("a/b", "claimed", &digest(1)).await.unwrap());
+    catalog.advance_latest("a/b", &digest(1), time(5)).await.unwrap();
+    for (entry, dropped) in seen.iter().zip([false, false, false, true]) {
+        assert_eq!(catalog.drop_tag(entry).await.unwrap(), dropped);
+    }
+    assert_eq!(catalog.tags("a/b", None, 10).await.unwrap(), ["claimed", "latest", "v1"]);
+}
+
+#[tokio::test]
 async fn lists_are_filtered_paged_and_newest_first() {
     let (store, folder) = (MemoryStore::default(), tempfile::tempdir().unwrap());
     let catalog = open(&store, folder.path()).await;

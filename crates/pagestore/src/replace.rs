@@ -81,7 +81,15 @@ impl PageStore {
             self.put_recipe(id, old, named).await.map_err(lost)?;
             return Err(error);
         }
-        Ok(self.put_recipe(id, new, named).await.map_err(lost)?.1)
+        match self.put_recipe(id, new, named.clone()).await {
+            Ok((_, bytes)) => Ok(bytes),
+            Err(error) => {
+                // What it names in vain would stay for as long as it does itself. If the write has
+                // happened after all, this one does nothing.
+                let _ = self.put_recipe(id, old, named).await;
+                Err(lost(error))
+            }
+        }
     }
 
     /// Checks what a recipe names, and that it would not come to stand on itself: others may be

@@ -20,7 +20,7 @@ use crate::cache::BlockCache;
 use crate::error::PageStoreError;
 use crate::recipe::Frame;
 use crate::store::PageStore;
-use crate::write::Ask;
+use crate::write::{Answer, Ask};
 use crate::{PAGE, Result};
 
 /// Most sources of a segment. Where pages lie in the order of another block, two hold them all;
@@ -226,9 +226,10 @@ impl Finder {
             return Ok(answer);
         }
         let answer = Ask::send(&self.asks, name(object)).await?;
-        if answer.is_none() {
+        if answer == Answer::Gone {
             self.domain.forget(object);
         }
+        let answer = answer.number();
         let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.insert(object, answer);
         Ok(answer)

@@ -123,7 +123,7 @@ impl Chunks {
         if !self.is_equal(object, segment, chunk.raw.clone()).await.unwrap_or(false) {
             return Ok(None);
         }
-        let number = Ask::send(&self.asks, object.clone()).await?;
+        let number = Ask::send(&self.asks, object.clone()).await?.number();
         Ok(number.map(|object| Done::elsewhere(Segment { object, ..segment })))
     }
 

@@ -9,7 +9,7 @@ mod encode;
 mod naming;
 
 pub(crate) use self::commit::lost;
-pub(crate) use self::naming::Ask;
+pub(crate) use self::naming::{Answer, Ask};
 
 use std::fmt;
 use std::sync::Arc;

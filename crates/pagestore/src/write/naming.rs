@@ -13,25 +13,38 @@ use crate::Result;
 use crate::collect::{Kind, Standing};
 use crate::error::PageStoreError;
 use crate::recipe::Recipe;
-use crate::store::PageStore;
 
 /// Most objects of others that a layer needs: a reader opens them all.
 const OTHERS_MAX: usize = 64;
 
-/// A request to name an object in the pending recipe. The answer is its number there, or nothing
-/// if it cannot be used.
+/// A request to name an object in the pending recipe.
 #[derive(Debug)]
 pub(crate) struct Ask {
     object: String,
-    reply: oneshot::Sender<Option<u32>>,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is named, and this is its number.
+    Named(u32),
+    /// This layer is not to use it.
+    Refused,
+    /// It is gone, or about to go: of no use to anybody.
+    Gone,
+}
+
+impl Answer {
+    /// Its number, if it may be used.
+    pub(crate) fn number(self) -> Option<u32> {
+        if let Self::Named(number) = self { Some(number) } else { None }
+    }
 }
 
 impl Ask {
     /// Asks the writer at the other end, and waits for its answer.
-    pub(crate) async fn send(
-        to: &mpsc::UnboundedSender<Self>,
-        object: String,
-    ) -> Result<Option<u32>> {
+    pub(crate) async fn send(to: &mpsc::UnboundedSender<Self>, object: String) -> Result<Answer> {
         let (reply, answer) = oneshot::channel();
         let gone = || PageStoreError::Task("the writer of this layer is gone".to_owned());
         to.send(Self { object, reply }).map_err(|_| gone())?;
@@ -43,13 +56,13 @@ impl Ask {
 #[derive(Debug)]
 pub(super) struct Naming {
     asks: mpsc::UnboundedReceiver<Ask>,
-    answers: HashMap<String, Option<u32>>,
+    answers: HashMap<String, Answer>,
 }
 
 impl Naming {
     /// Refuses objects from now on.
     pub(super) fn refuse(&mut self, objects: &[String]) {
-        self.answers.extend(objects.iter().map(|object| (object.clone(), None)));
+        self.answers.extend(objects.iter().map(|object| (object.clone(), Answer::Refused)));
     }
 
     /// And where to send what is asked.
@@ -93,20 +106,23 @@ impl LayerWriter {
         if !fresh.is_empty() {
             self.publish_with(&fresh).await?;
         }
-        let mut answers: Vec<(String, Option<u32>)> =
-            refused.into_iter().map(|object| (object, None)).collect();
+        let mut answers: Vec<(String, Answer)> =
+            refused.into_iter().map(|object| (object, Answer::Refused)).collect();
         for object in fresh {
-            let answer = if self.store.may_use(&object).await {
-                self.recipe.objects.push(object.clone());
-                Some((self.recipe.objects.len() - 1) as u32)
-            } else {
-                None
+            let named = [(Kind::Data, object.clone())];
+            let answer = match self.store.standing_of(&named).await {
+                Ok(Standing::Kept) => {
+                    self.recipe.objects.push(object.clone());
+                    Answer::Named((self.recipe.objects.len() - 1) as u32)
+                }
+                Ok(Standing::Condemned | Standing::Gone) => Answer::Gone,
+                Err(_) => Answer::Refused,
             };
             answers.push((object, answer));
         }
         self.naming.answers.extend(answers);
         for ask in asks {
-            let answer = self.naming.answers.get(&ask.object).copied().flatten();
+            let answer = self.naming.answers.get(&ask.object).copied().unwrap_or(Answer::Refused);
             // One that does not wait any more has failed, and says so itself.
             let _ = ask.reply.send(answer);
         }
@@ -120,13 +136,5 @@ impl LayerWriter {
         let (version, _) = self.store.put_recipe(&self.id, pending, when).await.map_err(lost)?;
         self.version = version;
         Ok(())
-    }
-}
-
-impl PageStore {
-    /// Whether an object that a pending recipe names has no tombstone, and is there. In doubt not.
-    pub(crate) async fn may_use(&self, object: &str) -> bool {
-        let named = [(Kind::Data, object.to_owned())];
-        self.standing_of(&named).await.is_ok_and(|standing| standing == Standing::Kept)
     }
 }

@@ -11,7 +11,7 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use pagevault_api::Digest;
-use pagevault_catalog::{BlobRecord, Catalog, Entry, Listed, ListedKind, Mark, TRACE_SECONDS};
+use pagevault_catalog::{BlobRecord, Catalog, Entry, Listed, ListedKind, Mark};
 use pagevault_objects::{Key, Stamp};
 use pagevault_pagestore::{Phase, Watch};
 
@@ -36,10 +36,10 @@ pub(crate) struct Sweep<'a> {
 #[derive(Debug, Default)]
 struct Repository {
     name: String,
-    /// Each with when it was last written.
-    blobs: Vec<(Key, Digest, u64)>,
+    blobs: Vec<(Key, Digest)>,
     details: Vec<Digest>,
     manifests: Vec<Listed>,
+    tags: Vec<String>,
 }
 
 /// What manifests name, by the writing that was read; nothing for those that are absent.
@@ -104,12 +104,10 @@ impl<'a> Sweep<'a> {
                     self.repository(std::mem::replace(&mut current, next)).await?;
                 }
                 match record.kind {
-                    ListedKind::Blob(digest) => {
-                        current.blobs.push((record.key, digest, record.modified));
-                    }
+                    ListedKind::Blob(digest) => current.blobs.push((record.key, digest)),
                     ListedKind::Detail(digest) => current.details.push(digest),
                     ListedKind::Manifest(_) => current.manifests.push(record),
-                    ListedKind::Tag(_) => {}
+                    ListedKind::Tag(tag) => current.tags.push(tag),
                 }
             }
             if !more {
@@ -125,10 +123,9 @@ impl<'a> Sweep<'a> {
         let named = self.named(&repository.manifests, &mut read).await?;
         let promised = self.promised(&repository.name).await?;
         let mut condemned = Vec::new();
-        for (key, digest, modified) in &repository.blobs {
+        for (key, digest) in &repository.blobs {
             if !named.blobs.contains(digest) && !promised.contains(digest) {
-                let is_old = self.now.saturating_sub(*modified) >= TRACE_SECONDS;
-                condemned.extend(self.condemn(&repository.name, (key, is_old), digest).await?);
+                condemned.extend(self.condemn(&repository.name, key, digest).await?);
             }
         }
         for digest in &repository.details {
@@ -136,7 +133,13 @@ impl<'a> Sweep<'a> {
                 condemned.extend(self.condemn_detail(&repository.name, digest).await?);
             }
         }
-        if condemned.is_empty() || self.settings.dry_run {
+        if self.settings.dry_run {
+            return Ok(());
+        }
+        for tag in &repository.tags {
+            self.tag(&repository.name, tag, &named).await?;
+        }
+        if condemned.is_empty() {
             return Ok(());
         }
         // Listed after the last of the marks was written.
@@ -146,6 +149,23 @@ impl<'a> Sweep<'a> {
         for condemned in condemned {
             self.remove(condemned, &named, &promised).await?;
         }
+        Ok(())
+    }
+
+    /// Removes a tag whose manifest is absent: a deletion was cut short before its tags went, or a tag
+    /// was set meanwhile. Whoever publishes the manifest again writes its tag anew, after that.
+    async fn tag(&self, repository: &str, tag: &str, named: &Names) -> Result<()> {
+        let entry = self.catalog.tag_entry(repository, tag).await.map_err(catalog_error)?;
+        if let Some(record) = &entry.record {
+            if named.manifests.contains(&record.digest) {
+                return Ok(());
+            }
+            let manifest = self.catalog.manifest_entry(repository, &record.digest).await;
+            if manifest.map_err(catalog_error)?.record.is_some() {
+                return Ok(());
+            }
+        }
+        self.catalog.drop_tag(&entry).await.map_err(catalog_error)?;
         Ok(())
     }
 
@@ -181,14 +201,14 @@ impl<'a> Sweep<'a> {
     async fn condemn(
         &mut self,
         repository: &str,
-        (key, is_old): (&Key, bool),
+        key: &Key,
         digest: &Digest,
     ) -> Result<Option<Condemned>> {
         let entry = self.catalog.blob_entry(repository, digest).await.map_err(catalog_error)?;
         let Some(record) = entry.record.clone() else {
             self.stats.blobs -= 1;
-            if is_old && !self.settings.dry_run {
-                self.catalog.drop_record(&entry).await.map_err(catalog_error)?;
+            if !self.settings.dry_run {
+                self.catalog.drop_trace(&entry, self.now).await.map_err(catalog_error)?;
             }
             return Ok(None);
         };
