@@ -63,13 +63,13 @@ pub struct VerifyCounts {
     pub bytes: u64,
 }
 
-/// Damage of one layer.
+/// Damage of one layer, or of one record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyDamage {
-    /// Its recipe.
+    /// Its recipe, or the key of the record.
     pub recipe: String,
-    /// Its digest; empty where the recipe itself cannot be read.
+    /// Its digest; empty where the recipe itself cannot be read, and for other records than blobs'.
     pub layer: String,
     /// What is wrong: missing, cut short, another checksum, and where.
     pub what: String,

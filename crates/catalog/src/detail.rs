@@ -4,14 +4,14 @@
 //! A line of JSON like the one around every record, then the detail as whoever wrote it had it:
 //! megabytes, perhaps, which nothing here looks into.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use pagevault_api::Digest;
 use pagevault_objects::{ErrorKind, Precondition};
 
 use crate::entry::Entry;
 use crate::error::CatalogError;
 use crate::keys::Name;
-use crate::record::{Envelope, Mark};
+use crate::record::{Envelope, Mark, seal, unseal};
 use crate::{Catalog, Result};
 
 impl Catalog {
@@ -58,20 +58,20 @@ impl Catalog {
 
 /// The record in the envelope says only that there is one.
 fn join(detail: &[u8], mark: Option<Mark>) -> Result<Bytes> {
-    let line = Envelope::new(Some(true), mark)?.to_bytes()?;
-    let mut bytes = BytesMut::with_capacity(line.len() + 1 + detail.len());
-    bytes.put(line.as_slice());
-    bytes.put_u8(b'\n');
-    bytes.put(detail);
-    Ok(bytes.freeze())
+    let mut bytes = Envelope::new(Some(true), mark)?.to_json()?;
+    bytes.push(b'\n');
+    bytes.extend_from_slice(detail);
+    Ok(Bytes::from(seal(bytes)))
 }
 
-fn split(key: &str, mut bytes: Bytes) -> Result<(Option<Bytes>, Option<Mark>)> {
+fn split(key: &str, stored: Bytes) -> Result<(Option<Bytes>, Option<Mark>)> {
+    let (record, sealed) = unseal(key, &stored)?;
+    let mut bytes = stored.slice_ref(record);
     let end = bytes.iter().position(|&byte| byte == b'\n').ok_or_else(|| {
         CatalogError::Corrupt { key: key.to_owned(), what: "its first line has no end".to_owned() }
     })?;
     let detail = bytes.split_off(end + 1);
-    let envelope = Envelope::<bool>::from_bytes(key, &bytes)?;
+    let envelope = Envelope::<bool>::from_json(key, &bytes, sealed)?;
     Ok((envelope.record.map(|_| detail), envelope.mark))
 }
 

@@ -12,14 +12,40 @@ use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::checkpoint::{Checkpoint, Pin};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::Result;
 use crate::error::CatalogError;
 
 /// Version of the records that are written, and the first that is read. In version 1 the detail of a
-/// checkpoint was in its manifest's record.
-const VERSION: u32 = 2;
+/// checkpoint was in its manifest's record; from version 3 on a record ends with its checksum.
+const VERSION: u32 = 3;
 const VERSION_MIN: u32 = 1;
+const VERSION_SEALED: u32 = 3;
+
+/// What a record ends with: a line feed, and the checksum of all before it in 16 hexadecimal digits.
+const SEAL: usize = 17;
+
+/// Puts its checksum at the end of a record.
+pub(crate) fn seal(mut record: Vec<u8>) -> Vec<u8> {
+    let checksum = xxh3_64(&record);
+    record.extend_from_slice(format!("\n{checksum:016x}").as_bytes());
+    record
+}
+
+/// A record without its checksum, which is compared; and whether it has one.
+pub(crate) fn unseal<'a>(key: &str, stored: &'a [u8]) -> Result<(&'a [u8], bool)> {
+    let split = stored.len().checked_sub(SEAL).and_then(|at| stored.split_at_checked(at));
+    let Some((record, [b'\n', digits @ ..])) = split else { return Ok((stored, false)) };
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Ok((stored, false));
+    }
+    if *digits != *format!("{:016x}", xxh3_64(record)).as_bytes() {
+        let what = "its bytes are not those that were written".to_owned();
+        return Err(CatalogError::Corrupt { key: key.to_owned(), what });
+    }
+    Ok((record, true))
+}
 
 /// What surrounds every record.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,14 +90,26 @@ impl<T: Serialize + for<'de> Deserialize<'de>> Envelope<T> {
         self.record.filter(|_| self.mark != Some(Mark::Tentative))
     }
 
+    /// The stored form.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
+        Ok(seal(self.to_json()?))
+    }
+
+    /// Reads the stored form.
+    pub(crate) fn from_bytes(key: &str, stored: &[u8]) -> Result<Self> {
+        let (json, sealed) = unseal(key, stored)?;
+        Self::from_json(key, json, sealed)
+    }
+
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
         serde_json::to_vec(self).map_err(|e| CatalogError::Internal(e.to_string()))
     }
 
-    pub(crate) fn from_bytes(key: &str, bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_json(key: &str, json: &[u8], sealed: bool) -> Result<Self> {
         let corrupt = |what: String| CatalogError::Corrupt { key: key.to_owned(), what };
-        let envelope: Self = serde_json::from_slice(bytes).map_err(|e| corrupt(e.to_string()))?;
+        let envelope: Self = serde_json::from_slice(json).map_err(|e| corrupt(e.to_string()))?;
         match envelope.version {
+            VERSION_SEALED..=VERSION if !sealed => Err(corrupt("it has no checksum".to_owned())),
             VERSION_MIN..=VERSION => Ok(envelope),
             other => Err(corrupt(format!("version {other} is not known to this program"))),
         }
@@ -248,8 +286,28 @@ mod tests {
         let known = r#"{"version":2,"nonce":"n","new":1,"record":{"bytes":2,"x":3,"location":{"inline":"aGk="}}}"#;
         let record = read(known).unwrap().record.unwrap();
         assert_eq!(record.location, BlobLocation::Inline(b"hi".to_vec()));
-        for bad in ["", "{}", r#"{"version":3,"nonce":"n","record":null}"#, "[1]"] {
+        let unsealed = r#"{"version":3,"nonce":"n","record":null}"#;
+        let newer = String::from_utf8(seal(unsealed.replace('3', "4").into_bytes())).unwrap();
+        for bad in ["", "{}", unsealed, &newer, "[1]"] {
             assert!(matches!(read(bad), Err(CatalogError::Corrupt { .. })), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_flipped_bit_is_taken_for_a_record() {
+        let record = BlobRecord { bytes: 2, location: BlobLocation::Inline(b"hi".to_vec()) };
+        let stored =
+            Envelope::new(Some(record), Some(Mark::Condemned)).unwrap().to_bytes().unwrap();
+        assert!(Envelope::<BlobRecord>::from_bytes("k", &stored).is_ok());
+        for at in 0..stored.len() {
+            for bit in 0..8 {
+                let mut bad = stored.clone();
+                bad[at] ^= 1 << bit;
+                let read = Envelope::<BlobRecord>::from_bytes("k", &bad);
+                assert!(matches!(read, Err(CatalogError::Corrupt { .. })), "byte {at}, bit {bit}");
+            }
+            let cut = Envelope::<BlobRecord>::from_bytes("k", &stored[..at]);
+            assert!(cut.is_err(), "{at} bytes");
         }
     }
 }

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use pagevault_api::Digest;
-use pagevault_api::reference::Reference;
+use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::verify::{VerifyCounts, VerifyDamage, VerifyRun, VerifyState};
-use pagevault_catalog::ListedKind;
-use pagevault_pagestore::{Damage, RecipeId, Verified};
+use pagevault_catalog::{CatalogError, Listed, ListedKind};
+use pagevault_pagestore::{Damage, RecipeId, Standing, Verified};
 
 use crate::collect::recipes;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
@@ -57,6 +57,10 @@ impl Scrub {
         if let Some(run) = self.lock().as_mut() {
             run.read = counts(read);
         }
+        self.goes_on()
+    }
+
+    fn goes_on(&self) -> bool {
         !self.stop.load(Ordering::Relaxed)
     }
 
@@ -83,6 +87,23 @@ impl Scrub {
             }
         }
     }
+}
+
+/// What is told of a record that is damaged, or names what is not there.
+fn damaged_record(record: &Listed, what: String) -> VerifyDamage {
+    let repository = record.repository.clone();
+    let (layer, image) = match &record.kind {
+        ListedKind::Manifest(digest) | ListedKind::Detail(digest) => {
+            (String::new(), Some(Reference::digest(repository, digest.clone())))
+        }
+        ListedKind::Blob(digest) => (digest.to_string(), None),
+        ListedKind::Tag(tag) => {
+            let selector = Selector::Tag(tag.clone());
+            (String::new(), Some(Reference { repository, selector }))
+        }
+    };
+    let (recipe, touches) = (record.key.to_string(), image.into_iter().collect());
+    VerifyDamage { recipe, layer, what, touches, repaired: false }
 }
 
 fn counts(read: Verified) -> VerifyCounts {
@@ -124,11 +145,7 @@ impl Registry {
         let verified = self.pages.verify(&|read| self.scrub.went_on(read)).await;
         let (read, damage) = verified.map_err(store_error)?;
         self.scrub.went_on(read);
-        if damage.is_empty() {
-            return Ok(Vec::new());
-        }
-        let named = self.read_names().await?;
-        let mut all = Vec::new();
+        let (named, mut all) = self.read_records().await?;
         for found in damage {
             tracing::error!(recipe = %found.recipe.0, layer = %found.layer, "{}", found.what);
             let repaired = self.repair(&found, &named).await;
@@ -145,32 +162,79 @@ impl Registry {
         Ok(all)
     }
 
-    /// Reads all manifests: which images name which recipes, and where layers are twice.
-    async fn read_names(&self) -> Result<Named> {
-        let (mut named, mut after) = (Named::default(), None);
+    /// Reads all records: which images name which recipes, where layers are twice; and what is wrong
+    /// with the records themselves.
+    async fn read_records(&self) -> Result<(Named, Vec<VerifyDamage>)> {
+        let (mut named, mut damage, mut after) = (Named::default(), Vec::new(), None);
         loop {
             let (listed, more) =
                 self.catalog.records(after.as_ref(), PAGE).await.map_err(catalog_error)?;
             for record in &listed {
-                let ListedKind::Manifest(digest) = &record.kind else { continue };
-                let found = self.catalog.find_manifest(&record.repository, digest).await;
-                let Some(manifest) = found.map_err(catalog_error)? else { continue };
-                for recipe in recipes(&manifest) {
-                    let image = Reference::digest(record.repository.clone(), digest.clone());
-                    let images = named.images.entry(recipe).or_default();
-                    images.insert(image.to_string(), image);
-                }
-                for (layer, location) in &manifest.blobs {
-                    if let Some(recipe) = crate::collect::recipe(location) {
-                        named.copies.entry(layer.clone()).or_default().insert(recipe);
+                match self.read_record(record, &mut named).await {
+                    Ok(None) => {}
+                    Ok(Some(what)) | Err(CatalogError::Corrupt { what, .. }) => {
+                        tracing::error!(record = %record.key, "{what}");
+                        damage.push(damaged_record(record, what));
                     }
+                    Err(error) => return Err(catalog_error(error)),
                 }
             }
             after = listed.into_iter().next_back().map(|record| record.key);
-            if !more {
-                return Ok(named);
+            if !more || !self.scrub.goes_on() {
+                return Ok((named, damage));
             }
         }
+    }
+
+    /// Reads a record; tells what is wrong with what it names, if anything.
+    async fn read_record(
+        &self,
+        record: &Listed,
+        named: &mut Named,
+    ) -> Result<Option<String>, CatalogError> {
+        let repository = &record.repository;
+        match &record.kind {
+            ListedKind::Tag(tag) => drop(self.catalog.find_tag(repository, tag).await?),
+            ListedKind::Detail(digest) => {
+                drop(self.catalog.detail_entry(repository, digest).await?);
+            }
+            ListedKind::Blob(digest) => drop(self.catalog.find_blob(repository, digest).await?),
+            ListedKind::Manifest(digest) => {
+                let Some(manifest) = self.catalog.find_manifest(repository, digest).await? else {
+                    return Ok(None);
+                };
+                let image = Reference::digest(repository.clone(), digest.clone());
+                for recipe in recipes(&manifest) {
+                    let images = named.images.entry(recipe).or_default();
+                    images.insert(image.to_string(), image.clone());
+                }
+                for (layer, location) in &manifest.blobs {
+                    let Some(recipe) = crate::collect::recipe(location) else { continue };
+                    let missing = self.is_missing(repository, digest, &recipe).await?;
+                    named.copies.entry(layer.clone()).or_default().insert(recipe.clone());
+                    if missing {
+                        return Ok(Some(format!("recipe {recipe} of {layer} is missing")));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a recipe that a manifest names is missing, and the manifest still names it.
+    async fn is_missing(
+        &self,
+        repository: &str,
+        manifest: &Digest,
+        recipe: &str,
+    ) -> Result<bool, CatalogError> {
+        let id = RecipeId(recipe.to_owned());
+        if !matches!(self.pages.standing(&id).await, Ok(Standing::Gone)) {
+            return Ok(false);
+        }
+        // Deleted, or stored anew, since it was read?
+        let now = self.catalog.find_manifest(repository, manifest).await?;
+        Ok(now.is_some_and(|manifest| recipes(&manifest).contains(&id.0)))
     }
 
     /// Stores a damaged layer anew from another recipe that makes it, if there is a whole one.

@@ -104,6 +104,17 @@ impl Graph {
         Ok(true)
     }
 
+    /// A committed recipe among those that are needed for these, and one that it stands on which is
+    /// not there.
+    pub(super) fn missing(&self, roots: &HashSet<Id>) -> Option<(Id, Id)> {
+        let live = self.closure(roots.iter().copied());
+        let nodes = live.iter().filter_map(|id| Some((id, self.nodes.get(id)?)));
+        let mut below = nodes
+            .filter(|(_, node)| !node.pending)
+            .flat_map(|(id, node)| node.below.iter().map(|below| (*id, *below)));
+        below.find(|(_, below)| !self.nodes.contains_key(below))
+    }
+
     /// The recipes that are needed for these to be read, these included.
     pub(super) fn closure(&self, roots: impl IntoIterator<Item = Id>) -> HashSet<Id> {
         let mut reached = HashSet::new();

@@ -37,6 +37,9 @@ use crate::store::PageStore;
 /// Buried recipes that are reported one by one.
 const BURIED_MAX: usize = 20;
 
+/// How often all is looked at before a missing recipe is taken for lost.
+const LOOKS_MAX: u32 = 4;
+
 /// Why the names of recipes could not be read.
 pub type RootsError = Box<dyn StdError + Send + Sync>;
 
@@ -141,9 +144,30 @@ impl Run<'_> {
         Ok(doomed)
     }
 
+    /// Looks who names what, until nothing is missing: what a layer stands on may have been written
+    /// after its turn in the list, or the layer been put on something else. A recipe that stays missing
+    /// ends the collection: what it names is not known, and might be taken for needless.
+    async fn look(&mut self, roots: &mut dyn Roots) -> Result<(HashSet<Id>, HashSet<Id>)> {
+        let mut tries = 0;
+        loop {
+            let (named, writing) = self.look_once(roots).await?;
+            let Some((recipe, below)) = self.graph.missing(&named) else {
+                return Ok((named, writing));
+            };
+            tries += 1;
+            if tries == LOOKS_MAX {
+                let what = format!(
+                    "recipe {recipe} stands on {below}, which is missing: bring it back, or delete \
+                     the checkpoints that `pagevault verify` names"
+                );
+                return Err(PageStoreError::damaged(what));
+            }
+        }
+    }
+
     /// Who names recipes now: records, and writers at work. Recipes are read before records: a name
     /// moves from a writer to a record, not back.
-    async fn look(&mut self, roots: &mut dyn Roots) -> Result<(HashSet<Id>, HashSet<Id>)> {
+    async fn look_once(&mut self, roots: &mut dyn Roots) -> Result<(HashSet<Id>, HashSet<Id>)> {
         let now = self.store.objects.now().await?;
         let mut writing: HashSet<Id> = self.store.holds.all().into_iter().collect();
         self.graph.refresh(self.store, self.watch).await?;

@@ -90,13 +90,19 @@ impl PageStore {
         };
         seen.recipes += 1;
         touched.add(id, &recipe);
-        let found = self.verify_blocks(&recipe, seen).await?;
+        let found = match self.verify_below(&recipe).await? {
+            None => self.verify_blocks(&recipe, seen).await?,
+            missing => missing,
+        };
         let Some(what) = found else { return Ok(None) };
         // What was collected, or written anew, while we read it is no damage.
         match self.recipe_as_stored(id).await {
             Ok(now) if same_blocks(&now, &recipe) => Ok(Some(damage(id, &recipe.name, what))),
             Ok(now) => {
-                let found = self.verify_blocks(&now, seen).await?;
+                let found = match self.verify_below(&now).await? {
+                    None => self.verify_blocks(&now, seen).await?,
+                    missing => missing,
+                };
                 Ok(found.map(|what| damage(id, &now.name, what)))
             }
             Err(PageStoreError::NotFound(_)) => Ok(None),
@@ -126,6 +132,18 @@ impl PageStore {
             }
             Err(e) if e.kind() == ErrorKind::Truncated => {
                 Err(PageStoreError::damaged(e.to_string()))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Whether the recipe that another stands on is there: what is wrong, if it is not.
+    async fn verify_below(&self, recipe: &Recipe) -> Result<Option<String>> {
+        let Some(below) = recipe.below() else { return Ok(None) };
+        match self.objects.head(&recipe_key(&below)?).await {
+            Ok(_) => Ok(None),
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                Ok(Some(format!("recipe {}, which it stands on, is missing", below.0)))
             }
             Err(e) => Err(e.into()),
         }
@@ -165,7 +183,9 @@ fn damage(id: &RecipeId, layer: &str, what: String) -> Damage {
 }
 
 fn same_blocks(a: &Recipe, b: &Recipe) -> bool {
-    a.state == State::Committed as i32 && a.objects == b.objects
+    a.state == State::Committed as i32
+        && a.objects == b.objects
+        && a.chain.first() == b.chain.first()
 }
 
 #[cfg(test)]
