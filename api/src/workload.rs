@@ -40,6 +40,6 @@ pub struct WorkloadFilter {
     pub name: Option<String>,
     /// Name of the container.
     pub container: Option<String>,
-    /// A part of one of the three, upper or lower case.
+    /// A part of one of the three or of the name of one of its pods, upper or lower case.
     pub search: Option<String>,
 }

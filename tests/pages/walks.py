@@ -65,6 +65,19 @@ class Walks(Page):
         wait_until("the second page", lambda: len(self.browser.texts("tbody tr")) == 53, 10)
         assert "Show more" not in self.browser.text()
 
+    def replicas(self):
+        """They are found by their pods, told apart, and compared each with its own last."""
+        for tar, ref in [("cri-o-counter", "tally/a:1"), ("cri-o-counter", "tally/a-again:1"), ("cri-containerd-counter", "tally/b:1")]:
+            checkpoints.push(self.server, checkpoints.unpacked(tar), ref=ref, workload="tally")
+        self.open("/workloads?search=DEMO6")
+        assert "tally" in self.browser.texts("tbody th"), self.browser.text()
+        self.browser.follow("tbody a", "tally")
+        pods = self.browser.run("return [...document.querySelectorAll('tbody tr')].map((row) => row.cells[2].textContent)")
+        assert sorted(pods) == ["cdemo6", "cdemo6", "demo"], pods
+        compared = [urllib.parse.parse_qs(urllib.parse.urlsplit(at).query) for at in
+                    self.browser.run("return [...document.querySelectorAll('tbody a[href^=\"/compare\"]')].map((e) => e.href)")]
+        assert [sorted(sum(pair.values(), [])) for pair in compared] == [["tally/a-again:1", "tally/a:1"]], compared
+
     def timeline(self):
         self.open(TIMELINE)
         rows = self.browser.texts("tbody tr")

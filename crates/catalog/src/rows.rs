@@ -49,7 +49,7 @@ pub(crate) const SCHEMA: &str = "
     CREATE INDEX by_image ON checkpoints (image, created, tie);
     CREATE INDEX by_image_digest ON checkpoints (image_digest, created, tie);
     CREATE INDEX by_repository ON checkpoints (repository, created, tie);
-    CREATE INDEX by_workload ON checkpoints (workload, namespace, container, created, tie);
+    CREATE INDEX by_workload ON checkpoints (workload, namespace, container, created, tie, pod);
     CREATE INDEX by_lineage ON checkpoints (lineage, created);
     CREATE INDEX pinned ON checkpoints (created, tie) WHERE pinned;
     CREATE TABLE workloads (

@@ -18,7 +18,7 @@ use crate::record::{ManifestRecord, TagRecord};
 use crate::rows::{SCHEMA, apply_manifest, apply_tag};
 
 /// Version of the tables: another one is made anew.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 5;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 

@@ -14,6 +14,14 @@ use crate::{Catalog, Result};
 /// What cursors of workloads begin with.
 const ORDER: &str = "Workloads-";
 
+/// Narrows workloads to those of which a name, or that of a pod, has a part. Pods are found in the
+/// index alone, and names are gone through once.
+const SEARCH: &str = " AND (instr(lower(n.name), ?) OR instr(lower(o.name), ?)
+     OR instr(lower(p.name), ?) OR EXISTS (
+         SELECT 1 FROM checkpoints d WHERE d.workload = w.workload AND d.namespace = w.namespace
+         AND d.container = w.container
+         AND d.pod IN (SELECT id FROM names WHERE instr(lower(name), ?))))";
+
 /// A row of the list of workloads.
 struct WorkloadRow {
     latest: Shown,
@@ -55,13 +63,8 @@ impl Catalog {
             }
         }
         if let Some(part) = &filter.search {
-            let lower = part.to_lowercase();
-            sql.push_str(" AND (");
-            for (or, name) in [("", "n"), (" OR ", "o"), (" OR ", "p")] {
-                sql.push_str(&format!("{or}instr(lower({name}.name), ?)"));
-                values.push(text(&lower));
-            }
-            sql.push(')');
+            sql.push_str(SEARCH);
+            values.extend(std::iter::repeat_n(text(&part.to_lowercase()), 4));
         }
         if let Some(cursor) = cursor {
             let (newest, tie) = decode_cursor(ORDER, cursor)?;

@@ -67,7 +67,7 @@ async fn read_growth(app: &Shared, uri: &Uri) -> Handled {
         ("namespace" = Option<String>, Query),
         ("name" = Option<String>, Query, description = "Name of the workload, or of the pod where no workload was named."),
         ("container" = Option<String>, Query),
-        ("search" = Option<String>, Query, description = "A part of the name of the workload, its namespace or the container."),
+        ("search" = Option<String>, Query, description = "A part of the name of the workload, one of its pods, its namespace or the container."),
         ("limit" = Option<usize>, Query, minimum = 1, maximum = 1000),
         ("cursor" = Option<String>, Query, description = "`next` of the page before."),
     ),

@@ -21,9 +21,9 @@ export const title = (address) => plain(wanted(address));
 export function show(main, address) {
   const reference = wanted(address);
   const part = (name) => () => get(checkpoint(reference, name));
-  const head = pending(() => withPrevious(reference), ({ item, previous }) => {
+  const head = pending(() => withBefore(reference), (known) => {
     parts.hidden = false;
-    return top(item, previous, () => head.reload());
+    return top(known, () => head.reload());
   });
   const parts = h(
     "div", { hidden: true },
@@ -38,22 +38,23 @@ export function show(main, address) {
   main.append(head, parts);
 }
 
-/** A checkpoint, and the one before it of the same container if there is one. */
-async function withPrevious(reference) {
+/** A checkpoint, that before it in its history, and that before it of the same pod, if there are any. */
+async function withBefore(reference) {
   const item = await get(checkpoint(reference));
-  const filter = { namespace: item.namespace, workload: item.workload ?? item.pod, container: item.container };
-  const page = await get(query("/checkpoints", { ...filter, until: item.createdAt, limit: 1 }));
-  return { item, previous: page.items[0] };
+  const filter = { namespace: item.namespace, workload: item.workload ?? item.pod, container: item.container, until: item.createdAt, limit: 1 };
+  const last = async (more) => (await get(query("/checkpoints", { ...filter, ...more }))).items[0];
+  const previous = await last();
+  return { item, previous, ofPod: previous && previous.pod !== item.pod ? await last({ pod: item.pod }) : previous };
 }
 
-function top(item, previous, changed) {
+function top({ item, previous, ofPod }, changed) {
   const gone = () => location.assign(timelineOf(item));
   const where = [["/workloads", "Workloads"], [query("/workloads", { namespace: item.namespace }), item.namespace], [timelineOf(item), `${item.workload ?? item.pod} ${item.container}`]];
   return [
     h("p", { class: "crumbs" }, where.map(([href, text]) => [h("a", { href }, plain(text)), " / "])),
     h("div", { class: "title" }, h("h1", { class: "mono" }, plain(tagOf(item.reference))), item.pinned && mark("pinned", "pin"), actions(item, changed, gone)),
     item.pin && h("p", { class: "note" }, "Pinned: ", h("strong", null, plain(item.pin.reason)), " · ", time(item.pin.pinnedAt)),
-    h("div", { class: "columns" }, identity(item), cost(item, previous)),
+    h("div", { class: "columns" }, identity(item), cost(item, previous, ofPod)),
     labels(item, changed),
     contents(),
   ];
@@ -76,7 +77,7 @@ function identity(item) {
   ]);
 }
 
-function cost(item, previous) {
+function cost(item, previous, ofPod) {
   const pages = item.pages;
   const total = pages && pages.zero + pages.same + pages.changed + pages.new + pages.shared;
   const kinds = PAGES.filter((kind) => pages?.[kind]).map((kind) => `${count(pages[kind])} ${kind} (${share(pages[kind], total)})`);
@@ -88,7 +89,7 @@ function cost(item, previous) {
     ["Stored against", item.base ? h("a", { href: checkpointPage(`${item.reference.split(/[:@]/)[0]}@${item.base}`) }, code(short(item.base))) : "nothing: its pages are stored whole"],
     ["Memory", `${size(item.memoryBytes)} in ${things(item.processCount, "process", "processes")}, ${things(item.threadCount, "thread")}`],
     ["Pages", pages && [count(total), ": ", kinds.join(", ")]],
-    ["Before it", previous && [h("a", { href: checkpointPage(previous.reference) }, tagOf(previous.reference)), " · ", h("a", { href: comparePage(previous.reference, item.reference) }, "what changed")]],
+    ["Before it", ofPod && [h("a", { href: checkpointPage(ofPod.reference) }, tagOf(ofPod.reference)), " · ", h("a", { href: comparePage(ofPod.reference, item.reference) }, "what changed")]],
   ]);
 }
 

@@ -96,15 +96,22 @@ function lane(name, kind, items, measure, words) {
 }
 
 function rows(items, choose, changed) {
-  const before = (item) => items[items.indexOf(item) + 1];
+  // Replicas share a history, but what differs between two of them is not what changed in one.
+  const [before, latest] = [new Map(), new Map()];
+  for (const item of items.toReversed()) {
+    before.set(item, latest.get(item.pod));
+    latest.set(item.pod, item);
+  }
+  const replicas = latest.size > 1;
   return table("Checkpoints, newest first", [
     { name: "Compare", cell: (item) => h("input", { type: "checkbox", "aria-label": `Compare ${tagOf(item.reference)}`, onchange: (event) => choose(item, event.target) }) },
     { name: "Checkpoint", head: true, cell: (item) => [h("a", { href: checkpointPage(item.reference), class: "mono" }, tagOf(item.reference)), item.pinned && [" ", mark("pinned", "pin")]] },
+    replicas && { name: "Pod", cell: (item) => plain(item.pod) },
     { name: "Taken", cell: (item) => time(item.createdAt) },
     { name: "Size", number: true, cell: (item) => size(item.logicalBytes) },
     { name: "Stored", number: true, cell: (item) => `${size(item.storedBytes)} · ${share(item.storedBytes, item.logicalBytes)}` },
     { name: "Changed pages", number: true, cell: (item) => changes(item) },
-    { name: "Since the one before", cell: (item) => (before(item) ? h("a", { href: comparePage(before(item).reference, item.reference) }, "what changed") : "–") },
+    { name: replicas ? "Since its pod's last" : "Since the one before", cell: (item) => (before.get(item) ? h("a", { href: comparePage(before.get(item).reference, item.reference) }, "what changed") : "–") },
     { name: "Actions", cell: (item) => actions(item, changed, changed) },
-  ], items, (item) => ({ "data-reference": item.reference, class: item.pinned && "pinned" }));
+  ].filter(Boolean), items, (item) => ({ "data-reference": item.reference, class: item.pinned && "pinned" }));
 }
