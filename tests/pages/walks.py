@@ -1,5 +1,6 @@
 """What a person does on the pages, step by step, and what must be seen."""
 
+import time
 import urllib.parse
 
 import checkpoints
@@ -61,9 +62,30 @@ class Walks(Page):
     def pages_of_a_list(self):
         self.open("/workloads/timeline?namespace=default&name=many&container=counter")
         assert len(self.browser.texts("tbody tr")) == 50
-        self.browser.click("button", "Show more")
-        wait_until("the second page", lambda: len(self.browser.texts("tbody tr")) == 53, 10)
+        # Pressed again before the answer is there.
+        self.browser.run("const more = document.querySelector('.more'); more.click(); more.click()")
+        wait_until("the second page", lambda: len(self.browser.texts("tbody tr")) > 50, 10)
+        self.browser.settle()
+        assert len(self.browser.texts("tbody tr")) == 53
         assert "Show more" not in self.browser.text()
+
+    def late_answers(self):
+        """What was asked first and is answered last is not shown."""
+        script = """const real = window.fetch; window.late = 0;
+            window.fetch = async (path, options) => {
+              const answer = await real(path, options);
+              if (/search=ca$/.test(path)) { await new Promise((done) => setTimeout(done, 1200)); window.late += 1; }
+              return answer;
+            };"""
+        with self._with_script(script):
+            self.open("/workloads")
+        self.browser.type("input[name=search]", "ca")
+        time.sleep(0.4)
+        self.browser.press("r")
+        wait_until("both are answered", lambda: self.browser.run("return window.late") == 1, 10)
+        self.browser.settle()
+        assert self.browser.texts("tbody th") == ["cart"]
+        assert self.browser.run("return location.search") == "?search=car"
 
     def replicas(self):
         """They are found by their pods, told apart, and compared each with its own last."""

@@ -1,6 +1,6 @@
 // Questions before something is changed.
 
-import { h, plain, say } from "./dom.js";
+import { h, once, plain, say } from "./dom.js";
 import { failed } from "./parts.js";
 
 /**
@@ -22,17 +22,18 @@ export function ask({ title, about, field, confirm, danger, act }) {
     );
     const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
     let outcome;
-    form.addEventListener("submit", async (event) => {
-      event.preventDefault();
-      button.disabled = true;
+    const go = async () => {
       trouble.replaceChildren();
       try {
         outcome = (await act(input?.value.trim())) ?? true;
         dialog.close();
       } catch (failure) {
         trouble.replaceChildren(failed(failure));
-        button.disabled = false;
       }
+    };
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      once(button, go);
     });
     dialog.addEventListener("close", () => {
       dialog.remove();
@@ -47,8 +48,7 @@ export function ask({ title, about, field, confirm, danger, act }) {
 export function doing(text, act, kind = "") {
   const trouble = h("span", { class: "trouble", role: "alert" });
   const button = h("button", { type: "button", class: kind }, text);
-  button.addEventListener("click", async () => {
-    button.disabled = true;
+  const go = async () => {
     trouble.textContent = "";
     try {
       const said = await act();
@@ -56,7 +56,7 @@ export function doing(text, act, kind = "") {
     } catch (failure) {
       trouble.textContent = plain(failure.message);
     }
-    button.disabled = false;
-  });
+  };
+  button.addEventListener("click", () => once(button, go));
   return [button, trouble];
 }

@@ -27,6 +27,17 @@ export const plain = (text) =>
 /** Text of strangers, as code. */
 export const code = (text) => h("code", null, plain(text));
 
+/** Does what a button is for, once at a time. Meanwhile it is not `disabled`: it would lose the focus. */
+export async function once(button, act) {
+  if (button.ariaDisabled) return;
+  button.ariaDisabled = "true";
+  try {
+    await act();
+  } finally {
+    button.ariaDisabled = null;
+  }
+}
+
 /** Says something to whoever cannot see what has changed. */
 export function say(text) {
   document.getElementById("said").textContent = text;

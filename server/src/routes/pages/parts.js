@@ -1,6 +1,7 @@
 // Parts of pages: tables, facts, states, things to copy.
 
-import { h, plain, say } from "./dom.js";
+import { h, once, plain, say } from "./dom.js";
+import { count } from "./format.js";
 
 /** A section with a heading. */
 export function section(id, title, ...children) {
@@ -83,19 +84,24 @@ export function failed(failure, retry) {
 
 /**
  * A place that shows what a promise gives: loading, then that, or why not. `load` is called again by "Try again" and by
- * `reload`; what is there stays until then.
+ * `reload`; what is there stays until then. Of several loads that are under way only the last is shown.
  */
 export function pending(load, show, what) {
-  const place = h("div", { class: "place", "aria-busy": "true" });
+  const place = h("div", { class: "place" });
   let shown = false;
+  let last = 0;
   const begin = async () => {
+    const mine = ++last;
     place.setAttribute("aria-busy", "true");
     if (!shown) place.replaceChildren(loading(what));
     try {
-      place.replaceChildren(...[show(await load())].flat(Infinity).filter(Boolean));
+      const answer = await load();
+      if (mine !== last) return;
+      fill(place, show(answer));
       shown = true;
     } catch (failure) {
-      place.replaceChildren(failed(failure, begin));
+      if (mine !== last) return;
+      fill(place, failed(failure, begin));
       shown = false;
     }
     place.setAttribute("aria-busy", "false");
@@ -105,28 +111,48 @@ export function pending(load, show, what) {
   return place;
 }
 
-/** A list that is loaded page by page. `show` makes the whole of the items that are there so far. */
+/**
+ * A list that is loaded page by page. `show` makes the whole of the items that are there so far. `reload` loads as many
+ * again, `restart` a list that is another one by now. Of several loads that are under way only the last is shown.
+ */
 export function paged(load, show, none) {
-  let items = [];
   const place = h("div", { class: "place" });
-  const more = async (cursor) => {
+  let items = [];
+  let last = 0;
+  const draw = (next) => {
+    const more = next && h("button", { type: "button", class: "more" }, "Show more");
+    if (more) more.addEventListener("click", () => once(more, () => add(items, next)));
+    fill(place, [items.length ? show(items) : none(), more]);
+  };
+  const add = async (known, cursor, wanted = 0) => {
+    const mine = ++last;
     place.setAttribute("aria-busy", "true");
-    if (!place.hasChildNodes()) place.replaceChildren(loading());
+    place.querySelector(":scope > .failed")?.remove();
+    if (!place.hasChildNodes()) fill(place, loading());
     try {
-      const page = await load(cursor);
-      items = items.concat(page.items);
-      const button = page.next && h("button", { type: "button", class: "more", onclick: () => more(page.next) }, "Show more");
-      place.replaceChildren(...[items.length ? show(items) : none(), button].flat(Infinity).filter(Boolean));
-      if (cursor) say(`${items.length} are shown`);
+      do {
+        const page = await load(cursor);
+        if (mine !== last) return;
+        [known, cursor] = [known.concat(page.items), page.next];
+      } while (cursor && known.length < wanted);
+      items = known;
+      draw(cursor);
+      if (mine > 1) say(items.length ? `${count(items.length)} are shown` : place.textContent);
     } catch (failure) {
-      if (!items.length) place.replaceChildren();
-      place.append(failed(failure, () => { place.lastChild.remove(); more(cursor); }));
+      if (mine !== last) return;
+      if (!items.length) fill(place, []);
+      place.append(failed(failure, () => add(known, cursor, wanted)));
     }
     place.setAttribute("aria-busy", "false");
   };
-  place.reload = () => { items = []; return more(); };
-  place.reload();
+  place.reload = () => add([], undefined, items.length);
+  place.restart = () => { items = []; return add(items); };
+  place.restart();
   return place;
+}
+
+function fill(place, content) {
+  place.replaceChildren(...[content].flat(Infinity).filter(Boolean));
 }
 
 /** A mark: a word in a frame. */

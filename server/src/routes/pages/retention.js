@@ -128,7 +128,7 @@ function card(run) {
 
 function plan(run) {
   let action = "";
-  const choice = h("select", { onchange: () => { action = choice.value; list.reload(); } },
+  const choice = h("select", { onchange: () => { action = choice.value; list.restart(); } },
     [["", "all"], ["delete", "what goes"], ["keep", "what stays"]].map(([value, text]) => h("option", { value }, text)));
   const list = paged((cursor) => get(query(`/retention/runs/${run.id}/plan`, { action, cursor, limit: 100 })), decisions, () => empty("There are none."));
   return h("div", null, h("form", { class: "filter" }, h("label", null, "Show", choice)), list);
