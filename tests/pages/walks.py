@@ -4,6 +4,7 @@ import time
 import urllib.parse
 
 import checkpoints
+from browser import ENTER
 from page import TIMELINE, Page
 from parts.report import wait_until
 
@@ -62,12 +63,21 @@ class Walks(Page):
     def pages_of_a_list(self):
         self.open("/workloads/timeline?namespace=default&name=many&container=counter")
         assert len(self.browser.texts("tbody tr")) == 50
+        for row in (50, 48):
+            self.browser.click(f"tr:nth-child({row}) input")
+        compared = self.browser.run("return document.querySelector('.chosen a').href")
+        scrolled = self.browser.run("return document.querySelector('.wide').scrollTop")
+        assert scrolled > 0
         # Pressed again before the answer is there.
-        self.browser.run("const more = document.querySelector('.more'); more.click(); more.click()")
+        self.browser.run("const more = document.querySelector('.more'); more.focus(); more.click(); more.click()")
         wait_until("the second page", lambda: len(self.browser.texts("tbody tr")) > 50, 10)
         self.browser.settle()
         assert len(self.browser.texts("tbody tr")) == 53
         assert "Show more" not in self.browser.text()
+        assert self.browser.run("return document.activeElement.textContent") == "These are all: 53"
+        assert self.browser.run("return document.querySelector('.wide').scrollTop") == scrolled
+        assert self.browser.run("return document.querySelector('.chosen a').href") == compared
+        assert self.browser.run("return document.querySelectorAll('tbody input:checked').length") == 2
 
     def late_answers(self):
         """What was asked first and is answered last is not shown."""
@@ -120,6 +130,7 @@ class Walks(Page):
         self.browser.click("dialog button", "Pin")
         wait_until("it is pinned", lambda: "pinned" in self.browser.text("tbody tr:nth-child(3)"), 10)
         assert self.browser.text("#said") == "Pinned"
+        assert self._focus() == f"Unpin {self.cart[1]}", self._focus()
         assert self.browser.run("return document.querySelector('tr:nth-child(3) .danger').disabled")
         item = checkpoints.ask(self.server, "GET", f"/checkpoints/{urllib.parse.quote(self.cart[1], safe='')}")
         assert item["pin"]["reason"] == "incident 4711", item["pin"]
@@ -210,7 +221,6 @@ class Walks(Page):
         self.sees("pinned", "section:has(#plan) tbody")
         # Somebody else was quicker, so nothing is overwritten.
         checkpoints.ask(self.server, "PUT", "/retention/policies", {"policies": [{"keepLast": 50}]})
-        self.browser.click("summary", "Edit")
         self.browser.click("button", "Save")
         self.sees("Nothing was overwritten", ".failed")
         assert checkpoints.ask(self.server, "GET", "/retention/policies")["policies"][0]["keepLast"] == 50
@@ -251,9 +261,19 @@ class Walks(Page):
             self.open("/collections")
         self.sees("recipes: 3 of 12", ".card")
         assert self.browser.run("const p = document.querySelector('progress'); return p.value / p.max") == 0.25
-        self.browser.click(".card button", "Cancel")
+        # The focus stays on the button while the progress is told anew.
+        self.browser.run("document.querySelector('.card button').focus(); window.told = 0;"
+                         "new MutationObserver(() => window.told += 1).observe(document.querySelector('.card'), {subtree: true, childList: true})")
+        wait_until("it is told twice more", lambda: self.browser.run("return window.told") >= 2, 10)
+        assert self._focus() == "Cancel", self._focus()
+        self.browser.press(ENTER)
         self.sees("cancelled", ".card")
+        assert self.browser.run("return document.activeElement.className") == "card"
         self.sees("cancelled", "section:has(#runs) tbody")
+
+    def _focus(self):
+        """The name of what has the focus."""
+        return self.browser.run("return document.activeElement.ariaLabel ?? document.activeElement.textContent")
 
     def _idle(self):
         return checkpoints.ask(self.server, "GET", "/gc")["items"][0]["state"] != "running"

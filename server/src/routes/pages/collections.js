@@ -5,12 +5,12 @@ import { code, h, plain, say } from "./dom.js";
 import { count, size, things } from "./format.js";
 import { ask, doing } from "./dialogs.js";
 import { empty, facts, mark, pending, section, table } from "./parts.js";
-import { began, follow, progress, state, trouble } from "./runs.js";
+import { began, card, follow, state } from "./runs.js";
 
 export const title = () => "Collections";
 
 export function show(main) {
-  const current = h("div", { class: "place", "aria-live": "polite" });
+  const current = h("div", { class: "place" });
   const list = pending(() => get("/gc"), ({ items }) => {
     if (items[0]?.state === "running") watch(items[0].id);
     return items.length ? runs(items) : empty("None since the server started. One begins by itself within the hour.");
@@ -19,8 +19,10 @@ export function show(main) {
   const watch = async (id) => {
     if (watched === id) return;
     watched = id;
+    const seen = card(h("h2", null, `Collection ${count(id)}`), `/gc/${id}`, ({ result, dryRun }) => outcome(result, dryRun));
+    current.replaceChildren(seen.card);
     try {
-      const run = await follow(`/gc/${id}`, (run) => current.replaceChildren(card(run)));
+      const run = await follow(`/gc/${id}`, seen.update);
       say(`The collection is ${run.state}`);
       list.reload();
     } catch (failure) {
@@ -57,16 +59,6 @@ function live(list) {
   return words;
 }
 
-function card(run) {
-  const cancel = run.state === "running" && doing("Cancel", async () => {
-    await send("POST", `/gc/${run.id}/cancel`);
-    return "Asked to end";
-  });
-  return h("div", { class: "card" },
-    h("div", { class: "title" }, h("h2", null, `Collection ${run.id}`), state(run), cancel),
-    run.state === "running" ? progress(run) : run.result && outcome(run.result, run.dryRun), trouble(run));
-}
-
 function outcome(result, dryRun) {
   const kinds = [["manifests", "manifest"], ["blobs", "blob"], ["promises", "promise"], ["recipes", "recipe"], ["dataObjects", "data object"]];
   const of = (counts) => kinds.filter(([key]) => counts[key]).map(([key, word]) => things(counts[key], word)).join(", ") || "nothing";
@@ -89,7 +81,7 @@ function runs(items) {
     { name: "Began", cell: began },
     { name: "By", cell: (run) => (run.trigger === "schedule" ? "schedule" : "request") },
     { name: "Freed", number: true, cell: (run) => (run.result ? `${size(run.result.freedBytes)}${run.dryRun ? " would go" : ""}` : "–") },
-    { name: "Details", wide: true, cell: (run) => (run.error ? plain(run.error) : run.result ? h("details", null, h("summary", null, "What it did"), outcome(run.result, run.dryRun)) : "–") },
+    { name: "Details", wide: true, cell: (run) => (run.error ? plain(run.error) : run.result ? h("details", null, h("summary", { "data-control": `run ${run.id}` }, "What it did"), outcome(run.result, run.dryRun)) : "–") },
   ], items);
 }
 

@@ -16,7 +16,9 @@ export function actions(item, changed, deleted) {
   const why = item.pinned ? "It is pinned: unpin it first." : undefined;
   const remove = h("button", { type: "button", class: "danger", disabled: item.pinned, title: why, onclick: () => forget(item, deleted) }, "Delete");
   for (const button of [pinning, remove].flat()) {
-    if (button.localName === "button") button.setAttribute("aria-label", `${button.textContent} ${item.reference}`);
+    if (button.localName !== "button") continue;
+    button.setAttribute("aria-label", `${button.textContent} ${item.reference}`);
+    button.dataset.control = `${button === remove ? "delete" : "pin"} ${item.reference}`;
   }
   return h("span", { class: "buttons" }, pinning, remove);
 }
@@ -54,11 +56,12 @@ export function labels(item, changed) {
   const remove = (key) => {
     const [button, trouble] = doing("×", () => change(key, null), "small");
     button.setAttribute("aria-label", `Remove label ${key}`);
+    button.dataset.control = `label ${key}`;
     return [button, trouble];
   };
   const all = Object.entries(item.labels ?? {});
   const list = all.map(([key, value]) => h("li", { class: "mark" }, code(`${key}=${value}`), remove(key)));
-  const add = h("button", { type: "button", class: "small", onclick: () => addLabel(change) }, "Add label");
+  const add = h("button", { type: "button", class: "small", "data-control": "add-label", onclick: () => addLabel(change) }, "Add label");
   return h("div", { class: "labels" }, h("ul", { "aria-label": "Labels" }, list), add);
 }
 

@@ -16,7 +16,7 @@ export function table(caption, columns, items, row) {
   const body = h("tbody", null, items.map((item) => line(columns, item, row)));
   const head = columns.map((c) => h("th", { scope: "col", class: c.number && "number" }, c.name));
   const whole = h("table", null, h("caption", { class: "said" }, caption), h("thead", null, h("tr", null, head)), body);
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption }, whole);
+  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption, "data-control": caption }, whole);
 }
 
 function line(columns, item, row) {
@@ -87,13 +87,13 @@ export function failed(failure, retry) {
  * `reload`; what is there stays until then. Of several loads that are under way only the last is shown.
  */
 export function pending(load, show, what) {
-  const place = h("div", { class: "place" });
+  const place = h("div", { class: "place", tabindex: "-1" });
   let shown = false;
   let last = 0;
   const begin = async () => {
     const mine = ++last;
     place.setAttribute("aria-busy", "true");
-    if (!shown) place.replaceChildren(loading(what));
+    if (!shown) fill(place, loading(what));
     try {
       const answer = await load();
       if (mine !== last) return;
@@ -116,18 +116,27 @@ export function pending(load, show, what) {
  * again, `restart` a list that is another one by now. Of several loads that are under way only the last is shown.
  */
 export function paged(load, show, none) {
-  const place = h("div", { class: "place" });
+  const place = h("div", { class: "place", tabindex: "-1" });
   let items = [];
   let last = 0;
+  let long = false;
   const draw = (next) => {
-    const more = next && h("button", { type: "button", class: "more" }, "Show more");
-    if (more) more.addEventListener("click", () => once(more, () => add(items, next)));
-    fill(place, [items.length ? show(items) : none(), more]);
+    long ||= Boolean(next);
+    fill(place, [items.length ? show(items) : none(), next ? more(next) : long && whole()]);
   };
+  const more = (next) => {
+    const button = h("button", { type: "button", class: "more", "data-control": "more" }, "Show more");
+    button.addEventListener("click", () => once(button, () => add(items, next)));
+    return button;
+  };
+  // In place of the button, and of its focus.
+  const whole = () => h("p", { class: "soft more", tabindex: "-1", "data-control": "more" }, `These are all: ${count(items.length)}`);
   const add = async (known, cursor, wanted = 0) => {
     const mine = ++last;
     place.setAttribute("aria-busy", "true");
-    place.querySelector(":scope > .failed")?.remove();
+    const trouble = place.querySelector(":scope > .failed");
+    if (trouble?.contains(document.activeElement)) place.focus({ preventScroll: true });
+    trouble?.remove();
     if (!place.hasChildNodes()) fill(place, loading());
     try {
       do {
@@ -146,13 +155,34 @@ export function paged(load, show, none) {
     place.setAttribute("aria-busy", "false");
   };
   place.reload = () => add([], undefined, items.length);
-  place.restart = () => { items = []; return add(items); };
+  place.restart = () => {
+    items = [];
+    for (const box of boxes(place)) box.scrollTo(0, 0);
+    return add(items);
+  };
   place.restart();
   return place;
 }
 
+const controls = (place) => [...place.querySelectorAll("[data-control]")].filter((control) => control.checkVisibility());
+const boxes = (place) => [...place.querySelectorAll(".wide")];
+
+/**
+ * Puts something else in a place. The focus stays on the control with the same `data-control`, or goes to that which is
+ * now where it was; boxes stay scrolled, and details open.
+ */
 function fill(place, content) {
+  const focused = place.contains(document.activeElement) && document.activeElement;
+  const at = focused ? controls(place).indexOf(focused) : -1;
+  const scrolled = boxes(place).map((box) => [box.scrollLeft, box.scrollTop]);
+  const open = new Set([...place.querySelectorAll("details[open] > summary")].map((summary) => summary.dataset.control));
   place.replaceChildren(...[content].flat(Infinity).filter(Boolean));
+  for (const summary of place.querySelectorAll("details > summary[data-control]")) summary.parentNode.open ||= open.has(summary.dataset.control);
+  boxes(place).forEach((box, i) => box.scrollTo(...(scrolled[i] ?? [0, 0])));
+  if (!focused) return;
+  const now = controls(place);
+  const same = now.find((control) => control.dataset.control === focused.dataset.control) ?? now[Math.min(at, now.length - 1)];
+  (same ?? place).focus({ preventScroll: true });
 }
 
 /** A mark: a word in a frame. */

@@ -2,11 +2,11 @@
 
 import { get, getText, putText, query, send } from "./api.js";
 import { h, plain, say } from "./dom.js";
-import { size, things, time, utc } from "./format.js";
+import { count, size, things, time, utc } from "./format.js";
 import { ask, doing } from "./dialogs.js";
 import { checkpointPage } from "./links.js";
 import { empty, facts, failed, mark, paged, pending, section, table } from "./parts.js";
-import { began, follow, progress, state, trouble } from "./runs.js";
+import { began, card, follow } from "./runs.js";
 
 export const title = () => "Retention";
 
@@ -77,16 +77,18 @@ function editor(text, etag, changed) {
       trouble.replaceChildren(failed(failure), again || "");
     }
   };
-  return h("details", { class: "editor", open: !text.includes("scope") }, h("summary", null, "Edit"), h("form", { onsubmit: save }, area, trouble,
-    h("div", { class: "buttons" }, h("button", { class: "primary" }, "Save"), h("button", { type: "button", onclick: changed }, "Undo"))));
+  return h("details", { class: "editor", open: !text.includes("scope") }, h("summary", { "data-control": "edit" }, "Edit"), h("form", { onsubmit: save }, area, trouble,
+    h("div", { class: "buttons" }, h("button", { class: "primary", "data-control": "save" }, "Save"), h("button", { type: "button", "data-control": "undo", onclick: changed }, "Undo"))));
 }
 
 function runner() {
-  const place = h("div", { class: "place", "aria-live": "polite" });
+  const place = h("div", { class: "place" });
   const watch = async (id) => {
+    const seen = card(h("h3", null, `Run ${count(id)}`), `/retention/runs/${id}`, told);
+    place.replaceChildren(seen.card);
     try {
-      const run = await follow(`/retention/runs/${id}`, (run) => place.replaceChildren(card(run)));
-      if (run.state === "done") place.append(plan(run));
+      const run = await follow(`/retention/runs/${id}`, seen.update);
+      if (run.state === "done") seen.card.after(plan(run));
       say(`The run is ${run.state}`);
     } catch (failure) {
       place.replaceChildren(failed(failure, () => watch(id)));
@@ -109,9 +111,9 @@ function runner() {
   return [h("div", { class: "buttons" }, doing("Dry run", async () => { await start(true); last.remove(); }), now), last, place];
 }
 
-function card(run) {
+function told(run) {
   const { result, dryRun } = run;
-  const told = result && facts([
+  return facts([
     ["Began", began(run)],
     ["Looked at", things(result.examined, "checkpoint")],
     ["Stay", things(result.kept, "checkpoint")],
@@ -119,11 +121,6 @@ function card(run) {
     ["Spared", result.spared > 0 && things(result.spared, "checkpoint")],
     [dryRun ? "That would free" : "The next collection frees", size(result.freeableBytes)],
   ].filter(([, value]) => value));
-  const cancel = run.state === "running" && doing("Cancel", async () => {
-    await send("POST", `/retention/runs/${run.id}/cancel`);
-    return "Asked to end";
-  });
-  return h("div", { class: "card" }, h("div", { class: "title" }, h("h3", null, `Run ${run.id}`), state(run), cancel), run.state === "running" ? progress(run) : told, trouble(run));
 }
 
 function plan(run) {

@@ -17,9 +17,10 @@ const all = (pages) => pages.zero + pages.same + pages.changed + pages.new + pag
 
 export function show(main, address) {
   const { namespace, name, container } = wanted(address);
+  const chosen = [];
   const list = paged(
     (cursor) => get(query("/checkpoints", { namespace, workload: name, container, cursor, limit: 50 })),
-    (items) => history(items, () => list.reload()),
+    (items) => history(items, chosen, () => list.reload()),
     () => empty("It has no checkpoints, or none any more. ", h("a", { href: "/workloads" }, "All workloads")),
   );
   main.append(
@@ -30,27 +31,35 @@ export function show(main, address) {
   );
 }
 
-function history(items, changed) {
+/** `chosen` are references of those to compare, which stay chosen when the list is loaded again. */
+function history(items, chosen, changed) {
+  const known = new Map(items.map((item) => [item.reference, item]));
+  chosen.splice(0, 2, ...chosen.filter((reference) => known.has(reference)));
   const compare = h("a", { class: "button primary" }, "Compare the two");
   const hint = h("span", { class: "soft" });
-  const chosen = [];
-  const choose = (item, box) => {
-    if (box.checked) chosen.push([item, box]);
-    else chosen.splice(chosen.findIndex(([, other]) => other === box), 1);
-    if (chosen.length > 2) chosen.shift()[1].checked = false;
-    offer();
+  const boxes = new Map();
+  const box = ({ reference }) => {
+    const choose = ({ target }) => {
+      if (target.checked) chosen.push(reference);
+      else chosen.splice(chosen.indexOf(reference), 1);
+      if (chosen.length > 2) boxes.get(chosen.shift()).checked = false;
+      offer();
+      if (chosen.length === 2) say("Two are chosen: Compare is below the picture");
+    };
+    const made = h("input", { type: "checkbox", checked: chosen.includes(reference), "aria-label": `Compare ${tagOf(reference)}`, "data-control": `choose ${reference}`, onchange: choose });
+    boxes.set(reference, made);
+    return made;
   };
   const offer = () => {
     hint.textContent = ["Choose two to compare.", "Choose one more.", ""][chosen.length];
     compare.hidden = chosen.length < 2;
     if (chosen.length < 2) return;
     // From the older to the newer, in whatever order they were chosen.
-    const [from, to] = chosen.map(([item]) => item).sort((a, b) => a.createdAt.localeCompare(b.createdAt));
+    const [from, to] = chosen.map((reference) => known.get(reference)).sort((a, b) => a.createdAt.localeCompare(b.createdAt));
     compare.href = comparePage(from.reference, to.reference);
-    say("Two are chosen: Compare is below the picture");
   };
   offer();
-  return [summary(items), picture(items), h("div", { class: "chosen" }, compare, hint), rows(items, choose, changed)];
+  return [summary(items), picture(items), h("div", { class: "chosen" }, compare, hint), rows(items, box, changed)];
 }
 
 const changes = (item) => (written(item) === undefined ? h("span", { class: "soft" }, "stored whole") : `${count(written(item))} · ${share(written(item), all(item.pages))}`);
@@ -95,7 +104,7 @@ function lane(name, kind, items, measure, words) {
   return h("div", { class: "lane" }, h("div", { class: "lane-name" }, name, h("span", { class: "soft" }, `up to ${words(most)}`)), h("div", { class: "bars" }, bars));
 }
 
-function rows(items, choose, changed) {
+function rows(items, box, changed) {
   // Replicas share a history, but what differs between two of them is not what changed in one.
   const [before, latest] = [new Map(), new Map()];
   for (const item of items.toReversed()) {
@@ -104,7 +113,7 @@ function rows(items, choose, changed) {
   }
   const replicas = latest.size > 1;
   return table("Checkpoints, newest first", [
-    { name: "Compare", cell: (item) => h("input", { type: "checkbox", "aria-label": `Compare ${tagOf(item.reference)}`, onchange: (event) => choose(item, event.target) }) },
+    { name: "Compare", cell: box },
     { name: "Checkpoint", head: true, cell: (item) => [h("a", { href: checkpointPage(item.reference), class: "mono" }, tagOf(item.reference)), item.pinned && [" ", mark("pinned", "pin")]] },
     replicas && { name: "Pod", cell: (item) => plain(item.pod) },
     { name: "Taken", cell: (item) => time(item.createdAt) },

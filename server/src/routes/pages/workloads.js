@@ -17,7 +17,6 @@ export function show(main, address) {
     rows,
     () => (wanted.search || wanted.namespace ? empty("Nothing has such a name.") : empty("Nothing is stored yet. ", h("a", { href: "/" }, "How to push"))),
   );
-  list.setAttribute("aria-live", "polite");
   main.append(h("h1", null, "Workloads"), filter(wanted, () => list.restart()), list);
 }
 
