@@ -8,6 +8,19 @@ from browser import ENTER, TAB
 from page import TIMELINE, Page
 from parts.report import wait_until
 
+# A tree of 700 levels, and 3000 memory areas.
+ENORMOUS = """const real = window.fetch;
+const process = (pid) => ({pid, parent: pid - 1, command: "sh", session: 1, threads: [], memoryBytes: 0, areaCount: 0, fileCount: 0});
+const area = (n) => ({start: `0x${(n * 8192).toString(16)}`, end: `0x${(n * 8192 + 4096).toString(16)}`, kind: "anonymous", rights: "rw-p", pages: 1});
+const answers = {
+  "/processes": {items: Array.from({length: 700}, (_, i) => process(i + 1))},
+  "/memory-areas": {processes: [{pid: 1, command: "sh", areas: Array.from({length: 3000}, (_, i) => area(i + 1))}]},
+};
+window.fetch = (path, options) => {
+  const fake = answers[path.slice(path.lastIndexOf("/"))];
+  return fake ? Promise.resolve(new Response(JSON.stringify(fake), {headers: {"content-type": "application/json"}})) : real(path, options);
+};"""
+
 
 class Looks(Page):
     """What must hold on every page."""
@@ -37,6 +50,24 @@ class Looks(Page):
         assert self.browser.run("return window.owned ?? null") is None, "a script of a stranger ran"
         assert self.browser.run("return document.querySelectorAll('main img, main script').length") == 0
         assert "\u202e" not in self.browser.run("return document.body.textContent")
+
+    def enormous(self):
+        """However deep its process tree is, and however many areas it has, a checkpoint can be looked at."""
+        with self._with_script(ENORMOUS):
+            self.open(f"/checkpoints/{self.cart[2]}")
+        self._fits(375)
+        self._fits(1280)
+        processes = "section:has(#processes) tbody tr"
+        assert len(self.browser.texts(processes)) == 500
+        self.browser.click("section:has(#processes) button", "Show more of 700")
+        assert len(self.browser.texts(processes)) == 700
+        wide = self.browser.run("return Math.max(...[...document.querySelectorAll('.branch')].map((e) => e.getBoundingClientRect().width))")
+        assert 100 < wide < 400, wide
+        assert self.browser.run("return document.querySelector('section:has(#processes) tr:last-child .said').textContent") == "level 700 "
+        # A place in the map leads to its row, drawn or not.
+        assert len(self.browser.texts("section:has(#memory) tbody tr")) == 500
+        self.browser.run("[...document.querySelectorAll('.map .area')].at(-1).click()")
+        assert self.browser.run("return document.querySelector('tr:target').rowIndex") == 3000
 
     def keyboard(self):
         """From the overview to a pinned checkpoint with Tab and Enter, and the focus is seen on the way."""
@@ -80,9 +111,7 @@ class Looks(Page):
             self.open(path)
             for kind, width in [("light", 1280), ("dark", 1280), ("narrow", 375)]:
                 self.browser.dark(kind == "dark")
-                self.browser.size(width)
-                wide = self.browser.run("return document.documentElement.scrollWidth")
-                assert wide <= width, f"{name} is {wide} px wide on {width}"
+                self._fits(width)
                 self.browser.picture(folder / f"{name}-{kind}.png", width)
         self.browser.dark(False)
         self.browser.size(1280)

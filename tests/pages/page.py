@@ -21,6 +21,12 @@ class Page:
     def sees(self, text, selector="main"):
         wait_until(f"{text!r} in {selector}", lambda: text in self.browser.text(selector), 10)
 
+    def _fits(self, width):
+        """The page does not scroll sideways in a window of this width."""
+        self.browser.size(width)
+        wide = self.browser.run("return document.documentElement.scrollWidth")
+        assert wide <= width, f"it is {wide} px wide on {width}"
+
     @contextlib.contextmanager
     def _with_script(self, script):
         """In here, pages run a script before their own."""

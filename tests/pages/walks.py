@@ -72,12 +72,14 @@ class Walks(Page):
         self.browser.run("const more = document.querySelector('.more'); more.focus(); more.click(); more.click()")
         wait_until("the second page", lambda: len(self.browser.texts("tbody tr")) > 50, 10)
         self.browser.settle()
-        assert len(self.browser.texts("tbody tr")) == 53
+        assert len(self.browser.texts("tbody tr")) == 83
         assert "Show more" not in self.browser.text()
-        assert self.browser.run("return document.activeElement.textContent") == "These are all: 53"
+        assert self.browser.run("return document.activeElement.textContent") == "These are all: 83"
         assert self.browser.run("return document.querySelector('.wide').scrollTop") == scrolled
         assert self.browser.run("return document.querySelector('.chosen a').href") == compared
         assert self.browser.run("return document.querySelectorAll('tbody input:checked').length") == 2
+        self._fits(375)
+        self._fits(1280)
 
     def late_answers(self):
         """What was asked first and is answered last is not shown."""

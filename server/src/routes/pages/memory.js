@@ -9,6 +9,8 @@ const PAGE = 4096;
 const ROWS = 6;
 /** Share of a row from which an area has room for its name. */
 const NAMED = 0.06;
+/** Areas of a row that have room for gaps and a least width on any window. */
+const DENSE = 64;
 /** Shares from which the next colour holds. */
 const HEATS = [[0.5, 4], [0.1, 3], [0.01, 2], [Number.MIN_VALUE, 1]];
 const LEGEND = ["unchanged", "below 1 %", "1 to 10 %", "10 to 50 %", "50 % and more"];
@@ -39,17 +41,18 @@ function ofProcess({ pid, command, areas }) {
   const others = areas.filter((area) => !area.pages);
   const total = held.reduce((sum, area) => sum + area.pages, 0);
   const title = `Process ${pid} ${plain(command ?? "")}`;
+  const list = table(`Memory areas of process ${pid}`, COLUMNS, held, { row: (area) => ({ id: anchor(pid, area) }) });
   return [
     h("h3", null, title, " ", h("span", { class: "soft" }, `${size(total * PAGE)} in ${things(held.length, "area")}`)),
-    total > 0 && picture(title, pid, held, total),
-    table(`Memory areas of process ${pid}`, COLUMNS, held, (area) => ({ id: anchor(pid, area) })),
+    total > 0 && picture(title, pid, held, total, list.reach),
+    list,
     others.length > 0 && h("details", null, h("summary", null, `${things(others.length, "area")} without pages in the checkpoint`),
       table(`Memory areas of process ${pid} without pages`, COLUMNS.slice(0, 3), others)),
   ];
 }
 
 /** Rows of the same number of pages; an area that does not fit its row goes on in the next. */
-function picture(title, pid, areas, total) {
+function picture(title, pid, areas, total, reach) {
   const rows = Math.min(ROWS, Math.max(1, Math.ceil(total / 256)));
   const width = Math.ceil(total / rows);
   const out = [h("div", { class: "row" })];
@@ -61,19 +64,20 @@ function picture(title, pid, areas, total) {
         room = width;
       }
       const here = Math.min(left, room);
-      out.at(-1).append(block(pid, area, here, here > width * NAMED));
+      out.at(-1).append(block(pid, area, here, here > width * NAMED, reach));
       [left, room] = [left - here, room - here];
     }
   }
+  for (const row of out) row.classList.toggle("dense", row.children.length > DENSE);
   if (room) out.at(-1).append(stretch(h("span", { class: "rest" }), room));
   const about = `${title}: ${things(areas.length, "memory area")} drawn to scale, a row is ${size(width * PAGE)}. The table has the numbers.`;
   return h("div", { class: "map", role: "img", "aria-label": about }, out);
 }
 
-function block(pid, area, pages, named) {
+function block(pid, area, pages, named, reach) {
   const changes = area.changes ? `, ${share(written(area.changes), area.pages)} written since` : "";
   const about = `${area.start} ${name(area)} ${area.rights}: ${size(area.pages * PAGE)}${changes}`;
-  return stretch(h("a", { class: `area heat-${heat(area)}`, href: `#${anchor(pid, area)}`, tabindex: "-1", title: plain(about) }, named && plain(name(area))), pages);
+  return stretch(h("a", { class: `area heat-${heat(area)}`, href: `#${anchor(pid, area)}`, tabindex: "-1", title: plain(about), onclick: () => reach(area) }, named && plain(name(area))), pages);
 }
 
 function stretch(element, pages) {

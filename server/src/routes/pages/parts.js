@@ -8,15 +8,33 @@ export function section(id, title, ...children) {
   return h("section", { "aria-labelledby": id }, h("h2", { id }, title), children);
 }
 
+/** Rows that a table draws at once. */
+const ROWS = 500;
+
 /**
  * A table in a box of its own that scrolls. Columns are `{ name, cell(item), number?, head?, wide? }`; that with `head`
- * names its row.
+ * names its row. `row(item)` gives a row's attributes. It draws the first rows, and more when it is asked for; `reach`
+ * draws as many as there must be for one to be there, and with `all` it draws all.
  */
-export function table(caption, columns, items, row) {
-  const body = h("tbody", null, items.map((item) => line(columns, item, row)));
+export function table(caption, columns, items, { row, all } = {}) {
+  const body = h("tbody");
   const head = columns.map((c) => h("th", { scope: "col", class: c.number && "number" }, c.name));
   const whole = h("table", null, h("caption", { class: "said" }, caption), h("thead", null, h("tr", null, head)), body);
-  return h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption, "data-control": caption }, whole);
+  const box = h("div", { class: "wide", tabindex: "0", role: "region", "aria-label": caption, "data-control": caption }, whole);
+  const draw = (until) => {
+    body.append(...items.slice(body.children.length, until).map((item) => line(columns, item, row)));
+    more.hidden = body.children.length >= items.length;
+  };
+  const further = () => {
+    draw(body.children.length + ROWS);
+    say(`${count(body.children.length)} of ${count(items.length)} are shown`);
+    if (more.hidden) box.focus({ preventScroll: true });
+  };
+  const more = h("button", { type: "button", class: "more", onclick: further }, `Show more of ${count(items.length)}`);
+  draw(all ? items.length : ROWS);
+  if (!more.hidden) box.append(more);
+  box.reach = (item) => draw(Math.max(items.indexOf(item) + 1, body.children.length));
+  return box;
 }
 
 function line(columns, item, row) {

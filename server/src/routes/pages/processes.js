@@ -22,7 +22,10 @@ export function processes({ items }) {
 
 const threads = (process) => things(process.threads.length, "thread") + ": " + process.threads.map((t) => plain(`${t.tid} ${t.name ?? ""}`)).join(", ");
 
-const branch = (depth) => depth > 0 && h("span", { class: "branch", "aria-label": `level ${depth + 1}` }, "\u00a0\u00a0".repeat(depth - 1) + "└ ");
+/** Levels that are indented: what lies deeper must not push its command out of the table. */
+const DEEPEST = 20;
+
+const branch = (depth) => depth > 0 && [h("span", { class: "branch", "aria-hidden": "true" }, "\u00a0\u00a0".repeat(Math.min(depth - 1, DEEPEST)) + "└ "), h("span", { class: "said" }, `level ${depth + 1} `)];
 
 /** In order of the tree. What no root leads to, as in a damaged list, comes at the end. */
 function tree(items) {

@@ -138,5 +138,5 @@ function decisions(items) {
     { name: "Size", number: true, cell: (d) => size(d.logicalBytes) },
     { name: "Alone would free", number: true, cell: (d) => size(d.freeableBytes) },
     { name: "Why", wide: true, cell: (d) => d.reasons.map((reason) => h("div", null, plain(reason.text))) },
-  ], items);
+  ], items, { all: true });
 }

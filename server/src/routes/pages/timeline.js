@@ -122,5 +122,5 @@ function rows(items, box, changed) {
     { name: "Changed pages", number: true, cell: (item) => changes(item) },
     { name: replicas ? "Since its pod's last" : "Since the one before", cell: (item) => (before.get(item) ? h("a", { href: comparePage(before.get(item).reference, item.reference) }, "what changed") : "–") },
     { name: "Actions", cell: (item) => actions(item, changed, changed) },
-  ].filter(Boolean), items, (item) => ({ "data-reference": item.reference, class: item.pinned && "pinned" }));
+  ].filter(Boolean), items, { row: (item) => ({ class: item.pinned && "pinned" }), all: true });
 }

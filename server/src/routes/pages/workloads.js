@@ -49,5 +49,5 @@ function rows(items) {
     { name: "Stored", number: true, cell: (w) => size(w.storedBytes) },
     { name: "Ratio", number: true, cell: (w) => times(w.logicalBytes, w.storedBytes) },
     { name: "Latest checkpoint", cell: (w) => toCheckpoint(w.latest) },
-  ], items);
+  ], items, { all: true });
 }
