@@ -153,6 +153,23 @@ class Walks(Page):
         self.browser.click("button[aria-label^='Copy Pod']")
         wait_until("it is copied", lambda: self.browser.text("#said") in ("Copied", "Selected: copy it with the keyboard"), 5)
 
+    def stored_against(self):
+        """It leads to what is there, and is a name where nothing is."""
+        checkpoint = checkpoints.ask(self.server, "GET", f"/checkpoints/{urllib.parse.quote(self.cart[2], safe='')}")
+        base = "const [dt] = [...document.querySelectorAll('.facts dt')].filter((e) => e.textContent === 'Stored against');"
+        self.open(f"/checkpoints/{self.cart[2]}")
+        short = checkpoint["base"].removeprefix("sha256:")[:12]
+        assert self.browser.run(base + "return dt.nextSibling.textContent") == short
+        assert self.browser.run(base + "return dt.nextSibling.querySelector('a').pathname") == f"/checkpoints/{self.cart[1]}"
+        gone = """const real = window.fetch;
+            window.fetch = (path, options) => path.includes("until=")
+              ? Promise.resolve(new Response('{"items":[]}', {headers: {"content-type": "application/json"}})) : real(path, options);"""
+        with self._with_script(gone):
+            self.open(f"/checkpoints/{self.cart[2]}")
+        assert self.browser.run(base + "return dt.nextSibling.innerHTML") == f"<code>{short}</code>"
+        self.open(f"/checkpoints/{self.cart[0]}")
+        self.sees("No earlier checkpoint of this container and image.", "section:has(#memory)")
+
     def _memory_map(self):
         """Drawn to scale: an area of twice the pages is twice as wide, and what was written is coloured."""
         areas = self.browser.run("""return [...document.querySelectorAll('.map .area')]

@@ -80,13 +80,16 @@ function identity(item) {
 function cost(item, previous, ofPod) {
   const pages = item.pages;
   const total = pages && pages.zero + pages.same + pages.changed + pages.new + pages.shared;
+  // It may be in another repository, or deleted: then there is nothing to lead to.
+  const base = item.base && [previous, ofPod].find((other) => other?.digest === item.base);
+  const name = item.base && code(short(item.base));
   const kinds = PAGES.filter((kind) => pages?.[kind]).map((kind) => `${count(pages[kind])} ${kind} (${share(pages[kind], total)})`);
   return facts([
     ["Taken", time(item.createdAt)],
     ["Pushed", [time(item.pushedAt), item.origin === "oci" && " as an image"]],
     ["Size", size(item.logicalBytes)],
     ["Stored", `${size(item.storedBytes)} · ${share(item.storedBytes, item.logicalBytes)} of its size`],
-    ["Stored against", item.base ? h("a", { href: checkpointPage(`${item.reference.split(/[:@]/)[0]}@${item.base}`) }, code(short(item.base))) : "nothing: its pages are stored whole"],
+    ["Stored against", base ? h("a", { href: checkpointPage(base.reference) }, name) : name ?? "nothing: its pages are stored whole"],
     ["Memory", `${size(item.memoryBytes)} in ${things(item.processCount, "process", "processes")}, ${things(item.threadCount, "thread")}`],
     ["Pages", pages && [count(total), ": ", kinds.join(", ")]],
     ["Before it", ofPod && [h("a", { href: checkpointPage(ofPod.reference) }, tagOf(ofPod.reference)), " · ", h("a", { href: comparePage(ofPod.reference, item.reference) }, "what changed")]],

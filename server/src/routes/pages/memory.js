@@ -28,7 +28,7 @@ export function memory({ against, pages, processes }) {
 }
 
 function told(against, pages) {
-  if (!against) return "It is the first of its container: there is nothing to compare its pages with.";
+  if (!against) return "No earlier checkpoint of this container and image.";
   if (!pages) return "Its pages, or those of the checkpoint before, are not known one by one, so they are not compared.";
   const total = pages.same + pages.changed + pages.added;
   return [`Of ${count(total)} pages ${count(pages.changed)} changed (${share(pages.changed, total)}) and ${count(pages.added)} are new since `, code(short(against)), `; ${count(pages.removed)} went.`];
