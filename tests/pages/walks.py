@@ -208,7 +208,7 @@ class Walks(Page):
 
     def nothing_there(self):
         self.open("/checkpoints/shop/no/such:thing")
-        self.sees("not found", ".failed")
+        self.sees("Not found", ".failed h1")
         self.open("/compare?from=a/b:c&to=Not+A+Reference")
         self.sees("Try again", ".failed")
 

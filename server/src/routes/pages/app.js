@@ -29,5 +29,5 @@ try {
   document.title = `${page.title(new URL(location))} · Pagevault`;
   await page.show(main, new URL(location));
 } catch (failure) {
-  main.replaceChildren(failed(failure, () => location.reload()));
+  main.replaceChildren(failed(failure, () => location.reload(), "h1"));
 }

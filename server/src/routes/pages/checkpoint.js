@@ -24,11 +24,11 @@ export function show(main, address) {
   const head = pending(() => withBefore(reference), (known) => {
     parts.hidden = false;
     return top(known, () => head.reload());
-  });
+  }, { heading: "h1" });
   const parts = h(
     "div", { hidden: true },
     section("restore", "Restore", pending(part("/restore"), restore)),
-    section("memory", "Memory", pending(part("/memory-areas"), memory, "Comparing pages")),
+    section("memory", "Memory", pending(part("/memory-areas"), memory, { what: "Comparing pages" })),
     section("processes", "Processes", pending(part("/processes"), processes)),
     section("files", "Open files and sockets", pending(part("/files"), files)),
     section("environment", "Environment", pending(part("/environment"), environment)),

@@ -13,7 +13,7 @@ const PAGE = 4096;
 export function show(main, { searchParams }) {
   const [from, to] = ["from", "to"].map((name) => searchParams.get(name) ?? "");
   main.append(h("h1", null, "Compare"), choose(from, to));
-  if (from && to) main.append(pending(() => get(query("/diff", { from, to })), whole, "Comparing"));
+  if (from && to) main.append(pending(() => get(query("/diff", { from, to })), whole, { what: "Comparing" }));
   else main.append(empty("Give two references, or choose two on the timeline of a ", h("a", { href: "/workloads" }, "workload"), "."));
 }
 

@@ -86,13 +86,13 @@ const HINTS = {
   503: "It is ready in a moment: ask again.",
 };
 
-/** A failure: what it is, why, and a way to go on. */
-export function failed(failure, retry) {
+/** A failure: what it is, why, and a way to go on. In place of a whole page it has the page's `heading`, h1. */
+export function failed(failure, retry, heading = "strong") {
   console.debug(failure);
   const known = failure.status !== undefined;
   return h(
     "div", { class: "failed", role: "alert" },
-    h("strong", null, known ? plain(failure.title) : "This page has a fault"),
+    h(heading, { class: "name" }, known ? plain(failure.title) : "This page has a fault"),
     h("p", null, plain(failure.message)),
     h("p", { class: "soft" }, HINTS[failure.status], failure.requestId && ` Request ${plain(failure.requestId)}.`),
     h("div", { class: "buttons" }, retry && h("button", { type: "button", onclick: retry }, "Try again"),
@@ -102,9 +102,10 @@ export function failed(failure, retry) {
 
 /**
  * A place that shows what a promise gives: loading, then that, or why not. `load` is called again by "Try again" and by
- * `reload`; what is there stays until then. Of several loads that are under way only the last is shown.
+ * `reload`; what is there stays until then. Of several loads that are under way only the last is shown. `what` is said
+ * meanwhile; `heading` is for failures of what has the page's.
  */
-export function pending(load, show, what) {
+export function pending(load, show, { what, heading } = {}) {
   const place = h("div", { class: "place", tabindex: "-1" });
   let shown = false;
   let last = 0;
@@ -119,7 +120,7 @@ export function pending(load, show, what) {
       shown = true;
     } catch (failure) {
       if (mine !== last) return;
-      fill(place, failed(failure, begin));
+      fill(place, failed(failure, begin, heading));
       shown = false;
     }
     place.setAttribute("aria-busy", "false");
