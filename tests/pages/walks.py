@@ -43,6 +43,22 @@ class Walks(Page):
         self.browser.follow("section:has(#namespaces) a", "shop")
         assert self.browser.texts("tbody th") == ["cart"]
 
+    def slow_sums(self):
+        """Sums that are not there yet keep nothing else back."""
+        script = """const real = window.fetch;
+            window.fetch = (path, options) => path === "/api/v1/stats" ? new Promise((done) => { window.answer = () => done(real(path, options)); }) : real(path, options);"""
+        with self._with_script(script):
+            self.browser.open(self.server.url, settled=False)
+        self.sees(self.cart[-1], "section:has(#newest) tbody")
+        self.sees("shop", "section:has(#namespaces) tbody")
+        wait_until("growth is drawn", lambda: self.browser.run("return document.querySelector('.growth svg') !== null"), 10)
+        assert not self.browser.texts(".figures")
+        at = "return document.getElementById('growth').getBoundingClientRect().top"
+        before = self.browser.run(at)
+        self.browser.run("window.answer()")
+        self.sees("Without deduplication", ".figures")
+        assert self.browser.run(at) == before, "the page jumps"
+
     def workloads(self):
         self.open("/")
         self.browser.follow("nav a", "Workloads")

@@ -10,15 +10,15 @@ import { copyable, mark, pending, section, table } from "./parts.js";
 export const title = () => "Overview";
 
 export function show(main) {
-  main.append(h("h1", null, "Overview"), pending(() => Promise.all([get("/stats"), get("/stats/growth")]), whole));
+  main.append(h("h1", null, "Overview"), pending(() => get("/checkpoints?limit=12"), ({ items }) => (items.length ? whole(items) : first())));
 }
 
-function whole([stats, grown]) {
-  if (!stats.checkpoints) return first();
+/** Sums take their time on a large store, so nothing else waits for them. */
+function whole(items) {
   return [
-    totals(stats),
-    section("growth", "Growth", growth(grown.items)),
-    section("newest", "Newest checkpoints", pending(() => get("/checkpoints?limit=12"), (page) => newest(page.items))),
+    h("div", { class: "sums" }, pending(() => get("/stats"), totals, { what: "Adding up" })),
+    section("growth", "Growth", pending(() => get("/stats/growth"), (page) => growth(page.items))),
+    section("newest", "Newest checkpoints", newest(items)),
     section("namespaces", "Namespaces", pending(() => get("/stats/namespaces"), (page) => namespaces(page.items))),
   ];
 }
