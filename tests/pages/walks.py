@@ -94,6 +94,13 @@ class Walks(Page):
         assert self.browser.run("return document.querySelector('.wide').scrollTop") == scrolled
         assert self.browser.run("return document.querySelector('.chosen a').href") == compared
         assert self.browser.run("return document.querySelectorAll('tbody input:checked').length") == 2
+        # Something is done to one of the later ones: the list is as long as it was.
+        self.browser.click("tr:nth-child(60) button", "Pin")
+        self.browser.type("dialog input", "one of many")
+        self.browser.click("dialog button", "Pin")
+        wait_until("it is pinned", lambda: "pinned" in self.browser.text("tbody tr:nth-child(60)"), 10)
+        assert len(self.browser.texts("tbody tr")) == 83
+        assert self._focus().startswith("Unpin many/"), self._focus()
         self._fits(375)
         self._fits(1280)
 
