@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pagevault_api::gc::{GcState, GcTrigger};
 use pagevault_api::upload::PushOptions;
 use pagevault_api::verify::{VerifyRun, VerifyState};
 
 use crate::fixtures::series;
-use crate::support::Vault;
+use crate::support::{Vault, sha256};
 
 pub(crate) async fn verify(vault: &Vault) -> VerifyRun {
     vault.registry.start_verify().unwrap();
@@ -69,4 +70,94 @@ async fn damage_is_put_right_from_another_copy() {
     assert!(run.damage[0].repaired && !run.is_damaged());
     assert_eq!(vault.pull(&first.reference).await, fixtures[0].tar);
     assert_eq!(verify(&vault).await.damage.len(), 0);
+}
+
+fn records(vault: &Vault) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![vault.folder.path().join("objects/repos")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_record_with_a_flipped_bit_is_served_and_each_is_found() {
+    let mut vault = Vault::new().await;
+    let tar = &series()[0].tar;
+    let pushed = vault.push(tar).await.unwrap();
+    let records = records(&vault);
+    assert!(records.len() >= 6, "{records:?}");
+    for record in records {
+        let whole = std::fs::read(&record).unwrap();
+        flip(&record);
+        // Small records are remembered: read them from the disk.
+        vault = vault.restart().await;
+        let run = verify(&vault).await;
+        assert_eq!(run.damage.len(), 1, "{}", record.display());
+        assert!(record.ends_with(&run.damage[0].recipe), "{:?}", run.damage);
+        let found =
+            vault.registry.manifest(&pushed.reference.repository, &pushed.reference.selector);
+        if let Ok(manifest) = found.await {
+            assert_eq!(sha256(&manifest.bytes), pushed.digest.to_string());
+        }
+        let run = vault.registry.start_collection(false, GcTrigger::Request).unwrap();
+        let ended = loop {
+            let run = vault.registry.collection(run.id).unwrap();
+            if run.state != GcState::Running {
+                break run;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert_eq!(ended.result.unwrap_or_default().freed_bytes, 0, "{}", record.display());
+        std::fs::write(&record, whole).unwrap();
+    }
+    vault = vault.restart().await;
+    assert_eq!(verify(&vault).await.damage.len(), 0);
+    assert_eq!(vault.pull(&pushed.reference).await, *tar);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_collected_while_a_base_is_missing() {
+    let vault = Vault::new().await;
+    let fixtures = series();
+    let mut pushed = Vec::new();
+    for fixture in &fixtures[..2] {
+        pushed.push(vault.push(&fixture.tar).await.unwrap());
+    }
+    // The recipe of the first, on which the second stands.
+    let recipes: Vec<PathBuf> = vault
+        .leftovers()
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains("/recipes/"))
+        .collect();
+    let first = recipes.iter().min_by_key(|path| path.metadata().unwrap().modified().unwrap());
+    let (first, moved) = (first.unwrap(), vault.folder.path().join("moved"));
+    std::fs::rename(first, &moved).unwrap();
+    let vault = vault.restart().await;
+    let run = verify(&vault).await;
+    assert_eq!(run.damage.len(), 2, "{:?}", run.damage);
+    assert!(
+        run.damage
+            .iter()
+            .all(|damage| damage.what.contains("missing") && !damage.touches.is_empty())
+    );
+    let run = vault.registry.start_collection(false, GcTrigger::Request).unwrap();
+    let failed = loop {
+        let run = vault.registry.collection(run.id).unwrap();
+        if run.state != GcState::Running {
+            break run;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(failed.state, GcState::Failed);
+    assert!(failed.error.unwrap().contains("which is missing"));
+    std::fs::rename(moved, first).unwrap();
+    let vault = vault.restart().await;
+    for (pushed, fixture) in pushed.iter().zip(&fixtures) {
+        assert_eq!(vault.pull(&pushed.reference).await, fixture.tar);
+    }
 }
