@@ -103,23 +103,19 @@ impl Registry {
         let manifest = found.map_err(catalog_error)?.ok_or_else(|| {
             RegistryError::new(Kind::ManifestUnknown, format!("no checkpoint {reference}"))
         })?;
-        Found::of(manifest).ok_or_else(|| {
-            let message = format!(
-                "{reference} is an image of which nothing more is known: no checkpoint, or one that \
-                 came a moment ago"
-            );
-            RegistryError::new(Kind::ManifestUnknown, message)
-        })
+        match Found::of(manifest) {
+            Ok(found) => Ok(found),
+            Err(manifest) => Err(self.why_unknown(reference, &manifest).await),
+        }
     }
 
     /// What is known of a checkpoint in detail. Large ones are read off the async threads.
     pub(crate) async fn detail(&self, reference: &Reference, found: &Found) -> Result<Detail> {
         let read = self.catalog.find_detail(&reference.repository, &found.manifest.digest).await;
-        let bytes = read.map_err(catalog_error)?.ok_or_else(|| {
-            self.landed.take_in(Some(undescribed(&reference.repository, &found.checkpoint)));
-            let message = format!("what is in {reference} is being read from its layer; ask again");
-            RegistryError::new(Kind::Unavailable, message)
-        })?;
+        let Some(bytes) = read.map_err(catalog_error)? else {
+            let layer = undescribed(&reference.repository, &found.checkpoint);
+            return Err(self.look_for(reference, layer).await);
+        };
         blocking(move || Detail::from_bytes(&bytes)).await
     }
 
@@ -140,10 +136,14 @@ impl Registry {
 }
 
 impl Found {
-    /// A manifest that is known to be a checkpoint's.
-    pub(crate) fn of(mut manifest: ManifestRecord) -> Option<Self> {
-        let checkpoint = manifest.checkpoint.take()?;
-        Some(Self { manifest, checkpoint })
+    /// A manifest that is known to be a checkpoint's; else the manifest.
+    pub(crate) fn of(
+        mut manifest: ManifestRecord,
+    ) -> std::result::Result<Self, Box<ManifestRecord>> {
+        match manifest.checkpoint.take() {
+            Some(checkpoint) => Ok(Self { manifest, checkpoint }),
+            None => Err(Box::new(manifest)),
+        }
     }
 
     /// What lists show of it, under the name that was asked for.

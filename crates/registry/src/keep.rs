@@ -88,7 +88,7 @@ impl Registry {
         });
         let changed = changed.await.map_err(catalog_error)?;
         outcome?;
-        let found = changed.and_then(Found::of).ok_or_else(|| {
+        let found = changed.and_then(|manifest| Found::of(manifest).ok()).ok_or_else(|| {
             RegistryError::new(Kind::ManifestUnknown, format!("no checkpoint {reference}"))
         })?;
         let checkpoint = found.summary(reference);

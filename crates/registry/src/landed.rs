@@ -7,9 +7,14 @@
 //! stays as it is, and is served just the same.
 
 mod describe;
+mod missed;
+mod queue;
 
 pub(crate) use describe::undescribed;
+pub(crate) use missed::look_again;
+pub(crate) use queue::Queue;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Weak};
@@ -21,7 +26,7 @@ use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
 use pagevault_api::annotations;
 use pagevault_archive::{Checkpoint, Outer, decode};
-use pagevault_catalog::{BlobLocation, NewManifest};
+use pagevault_catalog::BlobLocation;
 use pagevault_criu::Report;
 use pagevault_pagestore::{LayerReader, RecipeId, WriteStats};
 use tokio::sync::mpsc;
@@ -34,13 +39,11 @@ use crate::ingest::{Basis, Ingest, Ingested};
 use crate::unpack::nameless;
 use crate::{Registry, Result, blocking, catalog_error, store_error};
 
-/// Layers that wait at most; those beyond are looked into when somebody asks for what is in them.
-const QUEUE: usize = 1024;
 /// Rest after each layer, as many times as long as the work on it took: uploads and pulls come first.
 const REST: u32 = 1;
 
 /// The layer of a checkpoint image that landed, or of one of which nothing is known in detail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Landed {
     pub(crate) repository: String,
     pub(crate) manifest: Digest,
@@ -66,45 +69,28 @@ pub(crate) struct Read {
     pub(crate) lineage: String,
 }
 
-/// Where layers wait.
-#[derive(Debug)]
-pub(crate) struct Queue(mpsc::Sender<Landed>);
-
-impl Queue {
-    /// A queue, and its work, which is done by the task that gets it.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Landed>) {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        (Self(sender), receiver)
-    }
-
-    /// Takes in the layer of a checkpoint image.
-    pub(crate) fn take_in(&self, layer: Option<Landed>) {
-        if let Some(layer) = layer
-            && let Err(error) = self.0.try_send(layer)
-        {
-            tracing::debug!(%error, "a layer stays as it landed for now");
-        }
-    }
-}
-
-/// Whether an image says that it is a checkpoint.
-pub(crate) fn is_checkpoint(manifest: &NewManifest) -> bool {
+/// Whether an image says by its annotations that it is a checkpoint.
+pub(crate) fn is_checkpoint(annotations: &BTreeMap<String, String>) -> bool {
     let names =
         [annotations::CRIO_NAME, annotations::criu::CONTAINER_NAME, annotations::podman::NAME];
-    names.iter().any(|name| manifest.annotations.contains_key(*name))
+    names.iter().any(|name| annotations.contains_key(*name))
 }
 
-/// The layer of an image that says it is a checkpoint. One of several layers is none that can be
-/// looked into: no engine writes those.
-pub(crate) fn layer_of(repository: &str, manifest: &NewManifest) -> Option<Landed> {
-    if !is_checkpoint(manifest) {
+/// The layer of an image that says it is a checkpoint, from its manifest. One of several layers is
+/// none that can be looked into: no engine writes those.
+pub(crate) fn layer_of(
+    repository: &str,
+    digest: &Digest,
+    annotations: &BTreeMap<String, String>,
+    manifest: &[u8],
+) -> Option<Landed> {
+    if !is_checkpoint(annotations) {
         return None;
     }
-    let json: serde_json::Value = serde_json::from_slice(&manifest.bytes).ok()?;
+    let json: serde_json::Value = serde_json::from_slice(manifest).ok()?;
     let [layer] = json["layers"].as_array()?.as_slice() else { return None };
     let layer: Digest = layer["digest"].as_str()?.parse().ok()?;
-    let (repository, manifest) = (repository.to_owned(), manifest.digest.clone());
-    Some(Landed { repository, manifest, layer })
+    Some(Landed { repository: repository.to_owned(), manifest: digest.clone(), layer })
 }
 
 /// Stores what waits, one after the other, for as long as there is a registry.
@@ -112,10 +98,12 @@ pub(crate) async fn work(registry: Weak<Registry>, mut queue: mpsc::Receiver<Lan
     while let Some(layer) = queue.recv().await {
         let Some(registry) = registry.upgrade() else { return };
         let begun = std::time::Instant::now();
-        if let Err(error) = registry.look_into(&layer).await {
+        let failed = registry.look_into(&layer).await.err();
+        if let Some(error) = &failed {
             let (repository, manifest) = (&layer.repository, &layer.manifest);
             tracing::warn!(%repository, manifest.digest = %manifest, %error, "an image stays as it landed");
         }
+        registry.landed.done(&layer, failed.as_ref());
         drop(registry);
         tokio::time::sleep((begun.elapsed() * REST).max(Duration::from_millis(10))).await;
     }
@@ -129,7 +117,7 @@ impl Registry {
         let recipe = match record.map(|record| record.location) {
             Some(BlobLocation::Recipe(id)) => Some(RecipeId(id)),
             Some(BlobLocation::Inline(_)) => None,
-            // It was deleted since.
+            // It was deleted since, or has not come yet.
             None => return Ok(()),
         };
         let stored = match &recipe {

@@ -188,6 +188,8 @@ impl Registry {
         let background = &registry.background;
         background.spawn_endless(tidy(Arc::downgrade(&registry)));
         background.spawn_endless(landed::work(Arc::downgrade(&registry), waiting));
+        let missed = registry.landed.missed();
+        background.spawn_endless(landed::look_again(Arc::downgrade(&registry), missed));
         background.spawn_endless(load_index(registry.pages.clone()));
         Ok(registry)
     }

@@ -113,7 +113,8 @@ impl Registry {
             self.check_manifest(repository, media_type, digest, bytes).await?;
         let admitted = self.admit_image(repository, &manifest, &blobs).await?;
         let (digest, subject) = (manifest.digest.clone(), manifest.subject.clone());
-        let landed = landed::layer_of(repository, &manifest);
+        let NewManifest { digest: of, annotations, bytes, .. } = &manifest;
+        let landed = landed::layer_of(repository, of, annotations, bytes);
         let published = Box::pin(self.publisher().manifest(repository, manifest, blobs)).await;
         published.map_err(|error| match error.kind() {
             Kind::Collected => RegistryError::new(Kind::ReferenceUnknown, error.to_string()),
@@ -122,7 +123,9 @@ impl Registry {
         if let Some(admitted) = admitted {
             admitted.used();
         }
-        self.landed.take_in(landed);
+        if let Some(landed) = landed {
+            self.landed.take_in(landed);
+        }
         for tag in &tags {
             self.catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error)?;
         }
@@ -161,7 +164,8 @@ impl Registry {
         blobs: &Blobs,
     ) -> Result<Option<Admitted>> {
         let there = self.catalog.find_manifest(repository, &manifest.digest).await;
-        if !landed::is_checkpoint(manifest) || there.map_err(catalog_error)?.is_some() {
+        if !landed::is_checkpoint(&manifest.annotations) || there.map_err(catalog_error)?.is_some()
+        {
             return Ok(None);
         }
         let told = manifest.annotations.get(annotations::criu::POD_NAMESPACE).map(String::as_str);

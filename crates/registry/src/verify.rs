@@ -249,6 +249,7 @@ impl Registry {
             match self.restore(&layer, &reader, &damage.recipe, Basis::None).await {
                 Ok(_) => {
                     tracing::info!(layer.digest = %layer, "a damaged layer was stored anew");
+                    self.landed.forgive();
                     return true;
                 }
                 Err(error) => tracing::warn!(layer.digest = %layer, %error, "no repair"),
