@@ -48,6 +48,9 @@ async fn what_is_in_a_real_checkpoint() {
     assert!(sockets.count() > 0);
     let environment = contract.get(&server, &format!("{path}/environment")).await;
     assert!(texts(&environment, "name").contains(&"KUBERNETES_SERVICE_HOST".to_owned()));
+    // There is no secret in it.
+    let masked = environment["items"].as_array().unwrap().iter().find(|it| it["masked"] == true);
+    assert_eq!(masked, None);
     contract.get(&server, &format!("{path}/rootfs")).await;
     let memory = contract.get(&server, &format!("{path}/memory-areas?pid=1")).await;
     let areas = memory["processes"][0]["areas"].as_array().unwrap();

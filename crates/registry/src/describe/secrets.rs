@@ -4,7 +4,7 @@
 use pagevault_api::contents::Variable;
 
 /// Parts of names whose values are kept back.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "PASS",
     "PWD",
     "SECRET",
@@ -20,12 +20,15 @@ const NAMES: [&str; 17] = [
     "CERT",
     "DSN",
     "CONNECTION_STRING",
+    "CONNECTIONSTRING",
     "WEBHOOK",
     "JWT",
 ];
 /// Names that have such a part and hold no secret.
 const HARMLESS: [&str; 3] = ["PWD", "OLDPWD", "KEYBOARD"];
-/// Beginnings of values that are secrets, whatever they are called.
+/// What a value names that has a secret among others: connection strings, options, JSON.
+const INNER: [&str; 7] = ["PASSWORD", "PASSWD", "PWD=", "SECRET", "TOKEN", "APIKEY", "API_KEY"];
+/// Beginnings of secrets, whatever they are called.
 const VALUES: [&str; 10] =
     ["eyJ", "ghp_", "gho_", "github_pat_", "glpat-", "xox", "AKIA", "ASIA", "sk-", "-----BEGIN"];
 /// From here on a text without words is more likely a key than anything else.
@@ -44,14 +47,24 @@ fn is_secret_name(name: &str) -> bool {
 }
 
 fn is_secret_value(value: &str) -> bool {
-    VALUES.iter().any(|start| value.starts_with(start)) || has_password(value) || is_random(value)
+    let upper = value.to_ascii_uppercase();
+    INNER.iter().any(|name| upper.contains(name))
+        || starts(value).any(|part| VALUES.iter().any(|start| part.starts_with(start)))
+        || has_user(value)
+        || is_random(value)
 }
 
-/// `scheme://user:password@host`.
-fn has_password(value: &str) -> bool {
-    let Some((_, rest)) = value.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+/// Where a secret may begin: at the value, and after what stands before one in a text.
+fn starts(value: &str) -> impl Iterator<Item = &str> {
+    value.split(|c: char| matches!(c, '/' | ':' | '=' | '"' | '\'') || c.is_whitespace())
+}
+
+/// A URL with somebody's name, or more, before its host: `scheme://user:password@host`.
+fn has_user(value: &str) -> bool {
+    value.split("://").skip(1).any(|rest| {
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        authority.contains('@')
+    })
 }
 
 /// Long, of one word, letters and digits mixed: hex, base64.
@@ -80,6 +93,19 @@ mod tests {
             "A=eyJhbGciOi",
             "A=AKIAIOSFODNN7EXAMPLE",
             "HASH=9f86d081884c7d659a2feaa0c55ad015",
+            "ConnectionStrings__Default=Server=db;User Id=sa;Password=p",
+            "ConnectionStringsDefault=Server=db",
+            "DB=Server=db;User Id=sa;Password=p",
+            "DB=Server=db;Uid=sa;Pwd=p",
+            "GIT_URL=https://ghp_x@github.com/a",
+            "GIT_URL=https://github.com/a?x=ghp_x",
+            "GIT_URL=https://someone@github.com/a",
+            "URLS=http://a/,http://b:c@d/",
+            "HEADER=Bearer eyJhbGciOi",
+            "DB_URL=postgres://db/x?user=a&password=p",
+            "JAVA_OPTS=-Dspring.datasource.password=p",
+            r#"SPRING_APPLICATION_JSON={"password":"p"}"#,
+            r#"A={"a":"AKIAIOSFODNN7EXAMPLE"}"#,
         ] {
             let variable = mask(secret);
             assert!(variable.masked && variable.value.is_none(), "{secret}");
@@ -93,6 +119,10 @@ mod tests {
             "REDIS_SHA_URL=",
             "DB_PASSWORD=",
             "odd",
+            "MAIL=someone@example.com",
+            "KUBERNETES_SERVICE_HOST=10.96.0.1",
+            "KUBERNETES_PORT_443_TCP_PROTO=tcp",
+            "GPG=/usr/bin/gpg:/usr/share/task-list",
             "JAVA_HOME=/opt/java/openjdk-21-very-long-path-of-a-jdk-0123456789",
         ] {
             assert!(!mask(open).masked, "{open}");
