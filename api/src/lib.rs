@@ -4,6 +4,7 @@
 //! are RFC 3339 in UTC, sizes are bytes as integers. Nothing here does I/O.
 
 pub mod annotations;
+pub mod ascii;
 pub mod checkpoint;
 pub mod contents;
 pub mod diff;

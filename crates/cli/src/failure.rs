@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use pagevault_api::ascii;
 use pagevault_client::ClientError;
 use serde_json::json;
 
@@ -75,7 +76,7 @@ impl Failed {
 
     fn json(&self) -> String {
         let error = json!({ "kind": self.kind, "message": self.message, "hint": self.hint });
-        format!("{}\n", json!({ "error": error }))
+        ascii::json(&json!({ "error": error }).to_string()) + "\n"
     }
 }
 
@@ -130,5 +131,7 @@ mod tests {
         assert_eq!(json["error"]["kind"], "unreachable");
         assert!(json["error"]["hint"].as_str().unwrap().contains("pagevault serve"));
         assert_eq!(failed.json().lines().count(), 1);
+        let failed = Failed::from(anyhow::anyhow!("\u{9b}2J\u{202e}"));
+        assert!(failed.json().contains(r"\u009b2J\u202e"), "{}", failed.json());
     }
 }

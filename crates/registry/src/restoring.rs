@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use pagevault_api::annotations;
+use pagevault_api::ascii;
 use pagevault_api::checkpoint::Origin;
 use pagevault_api::contents::TcpConnection;
 use pagevault_api::reference::Reference;
@@ -81,8 +82,8 @@ fn podman(image: &str, connections: &[TcpConnection]) -> String {
     format!("podman pull {image}\npodman container restore{established} {image}\n")
 }
 
-/// The pod, in YAML. Texts are written as JSON has them, which YAML reads the same way: nothing in an
-/// archive gets out of its quotes.
+/// The pod, in YAML. Texts are written as JSON has them, in ASCII, which YAML reads the same way:
+/// nothing in an archive gets out of its quotes, or shows as what it is not.
 fn pod(found: &Found, image: &str, needs: &RestoreNeeds, notes: &[&str]) -> String {
     let it = &found.checkpoint.summary;
     let account = needs.mounts.iter().any(|mount| mount.path == SERVICE_ACCOUNT);
@@ -133,5 +134,25 @@ fn volumes(out: &mut String, mounts: &[&NeededMount]) {
 }
 
 fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    ascii::yaml(&Value::from(text).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_reads_what_was_quoted() {
+        for text in [
+            "plain",
+            "\"}\n- {",
+            "a\u{7f}\u{85}\u{9b}31m\u{200b}\u{202e}gnp.\u{2028}",
+            "日本 😀\u{e0041}",
+        ] {
+            let quoted = quoted(text);
+            assert!(quoted.bytes().all(|b| matches!(b, b' '..=b'~')), "{quoted}");
+            let read: Value = serde_saphyr::from_str(&format!("name: {quoted}\n")).unwrap();
+            assert_eq!(read["name"], text);
+        }
+    }
 }

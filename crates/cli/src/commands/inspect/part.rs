@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use pagevault_api::ascii;
 use pagevault_api::contents::{Environment, MemoryMap, OpenFiles, RootfsChanges};
 use pagevault_api::reference::Reference;
 use pagevault_api::restore::RestoreManifests;
@@ -122,10 +123,32 @@ fn rootfs(rootfs: &RootfsChanges) -> String {
     out
 }
 
-/// Written for files and shells: as it is, but for what could move a cursor.
+/// Written for files and shells: as it is, but for what could move a cursor, which is written as YAML
+/// reads it.
 fn restore(manifests: &RestoreManifests) -> String {
     let RestoreManifests { crio, containerd, podman, .. } = manifests;
     let parts = [crio, containerd, podman].into_iter().flatten();
-    let lines = parts.flat_map(|part| part.lines()).map(|line| escape(line) + "\n");
+    let lines = parts.flat_map(|part| part.lines()).map(|line| ascii::yaml(line) + "\n");
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_pod_quotes_stays_readable_and_harmless() {
+        let manifests = serde_json::json!({
+            "reference": "a/b:c",
+            "image": "r/a/b@sha256:00",
+            "containerd": "kind: Pod\n  name: \"\u{9b}2J\u{202e}\u{1f600}\"\n",
+            "needs": {
+                "baseImage": "", "processes": 0, "memoryBytes": 0, "architecture": "", "mounts": [],
+                "ports": [], "connections": [], "obstacles": []
+            },
+        });
+        let manifests: RestoreManifests = serde_json::from_value(manifests).unwrap();
+        let expected = "kind: Pod\n  name: \"\\u009b2J\\u202e\\U0001f600\"\n";
+        assert_eq!(restore(&manifests), expected);
+    }
 }
