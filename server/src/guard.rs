@@ -1,9 +1,10 @@
 //! Keeps browsers from being a way in.
 //!
-//! A server on loopback has no other protection than that only this machine reaches it, and a
-//! browser runs other people's pages on this machine. Such a page can send requests here under its
-//! own name (the name made to resolve to loopback), or without asking (a form). So: on loopback the
-//! Host must be an address or `localhost`, and nothing is changed for a page of another origin.
+//! A server has no other protection than that not everybody reaches it, and a browser runs other
+//! people's pages on machines that do. Such a page can send requests here under its own name (the name
+//! made to resolve to the server), or without asking (a form, an image). So: on loopback, and wherever
+//! names are allowed by the settings, the Host must be an address, `localhost` or one of them; nothing
+//! is changed for a page of another origin; and what is under `/api/v1` is not loaded into one.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,19 +36,23 @@ pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Nex
 
 fn refusal(request: &Request, listen: SocketAddr, allowed: &[String]) -> Option<String> {
     let (headers, uri) = (request.headers(), request.uri());
-    if listen.ip().to_canonical().is_loopback() {
+    if listen.ip().to_canonical().is_loopback() || !allowed.is_empty() {
         let hosts = headers.get_all(header::HOST).iter().map(|h| h.to_str().unwrap_or_default());
         for host in hosts.chain(uri.authority().map(Authority::as_str)) {
             if !is_local(host, allowed) {
                 return Some(format!(
-                    "this server answers to localhost and addresses, not to {host:?}; \
-                     add the name to allowed-hosts"
+                    "this server answers to localhost, addresses and the names in allowed-hosts, \
+                     and {host:?} is none of them"
                 ));
             }
         }
     }
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    (!safe && is_foreign(headers, uri)).then(|| "pages of other origins may not do this".to_owned())
+    let foreign = match safe {
+        true => uri.path().starts_with("/api/v1") && is_loaded_elsewhere(headers),
+        false => is_foreign(headers, uri),
+    };
+    foreign.then(|| "pages of other origins may not do this".to_owned())
 }
 
 /// True for an address, `localhost`, or an allowed name, with any port.
@@ -61,6 +66,12 @@ fn is_local(host: &str, allowed: &[String]) -> bool {
     bare.parse::<IpAddr>().is_ok()
         || name.eq_ignore_ascii_case("localhost")
         || allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(name))
+}
+
+/// True if a browser says that a page of another origin loads this: not if somebody follows a link.
+fn is_loaded_elsewhere(headers: &HeaderMap) -> bool {
+    matches!(text(headers, "sec-fetch-site"), Some("cross-site" | "same-site"))
+        && text(headers, "sec-fetch-mode") != Some("navigate")
 }
 
 /// True if a browser says that a page of another origin sends this.
@@ -122,12 +133,18 @@ mod tests {
     }
 
     #[test]
-    fn rebinding_is_refused_on_loopback_only() {
+    fn rebinding_is_refused_on_loopback_and_where_names_are_set() {
         let rebound = request("GET", &[("host", "evil.example:5000")]);
         assert!(refusal(&rebound, "127.0.0.1:5000".parse().unwrap(), &[]).is_some());
         assert!(refusal(&rebound, "[::1]:5000".parse().unwrap(), &[]).is_some());
         assert!(refusal(&rebound, "[::ffff:127.0.0.1]:5000".parse().unwrap(), &[]).is_some());
-        assert!(refusal(&rebound, "0.0.0.0:5000".parse().unwrap(), &[]).is_none());
+        let anywhere = "0.0.0.0:5000".parse().unwrap();
+        assert!(refusal(&rebound, anywhere, &[]).is_none());
+        let names = ["registry.test".to_owned()];
+        assert!(refusal(&rebound, anywhere, &names).is_some());
+        for host in ["registry.test:5000", "192.168.0.7:5000", "localhost"] {
+            assert_eq!(refusal(&request("GET", &[("host", host)]), anywhere, &names), None);
+        }
         let absolute = Request::builder().uri("http://evil.example/").body(Body::empty()).unwrap();
         assert!(refusal(&absolute, "127.0.0.1:5000".parse().unwrap(), &[]).is_some());
         let plain = request("GET", &[]);
@@ -149,5 +166,23 @@ mod tests {
         assert!(!check("POST", &[host, ("sec-fetch-site", "same-site")]));
         assert!(check("POST", &[host, ("sec-fetch-site", "same-origin")]));
         assert!(check("GET", &[host, ("origin", "http://evil.example")]));
+    }
+
+    #[test]
+    fn what_is_stored_is_not_loaded_into_other_pages() {
+        let get = |path: &str, site: &str, mode: &str| {
+            let request = Request::builder().uri(path).header("host", "localhost:5000");
+            let request = request.header("sec-fetch-site", site).header("sec-fetch-mode", mode);
+            let request = request.body(Body::empty()).unwrap();
+            refusal(&request, "0.0.0.0:5000".parse().unwrap(), &[]).is_none()
+        };
+        for site in ["cross-site", "same-site"] {
+            assert!(!get("/api/v1/events", site, "cors"), "{site}");
+            assert!(!get("/api/v1/gc/explain", site, "no-cors"), "{site}");
+            assert!(get("/api/v1/stats", site, "navigate"), "{site}");
+            assert!(get("/", site, "no-cors"), "{site}");
+        }
+        assert!(get("/api/v1/events", "same-origin", "cors"));
+        assert!(get("/api/v1/stats", "none", "navigate"));
     }
 }

@@ -34,9 +34,9 @@ pub struct ServerSettings {
     pub verify_interval_seconds: u64,
     /// Largest manifest that is accepted. Default `8MiB`; clients read 4 or 8.
     pub manifest_max: ByteSize,
-    /// Names, without a port, that a listener on loopback answers to beside `localhost` and
-    /// addresses. Default none: a web page that has its own name resolve to this machine gets
-    /// nothing.
+    /// Names, without a port, that the server answers to beside `localhost` and addresses: a web page
+    /// that has its own name resolve to this machine gets nothing. Default none, by which a listener on
+    /// loopback answers to no name, and any other to all.
     pub allowed_hosts: Vec<String>,
     /// Connections that are open at once; more wait until one is closed. Default 4096.
     pub max_connections: usize,

@@ -130,7 +130,8 @@ pub(crate) struct ServeArgs {
     /// [default: those that were set over HTTP]
     #[arg(long, value_name = "FILE", env = "PAGEVAULT_RETENTION", hide_env_values = true)]
     pub(crate) retention: Option<PathBuf>,
-    /// Listen beyond this machine: whoever reaches the port reads the memory of processes
+    /// Listen beyond this machine: whoever reaches the port reads the memory of processes. Name the
+    /// server in allowed-hosts of the settings, or web pages reach it through their readers' browsers
     #[arg(
         long,
         value_name = "BOOL",
