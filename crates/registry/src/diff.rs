@@ -9,8 +9,9 @@ use pagevault_api::diff::{
 };
 use pagevault_api::reference::Reference;
 
+use crate::comparisons::Compared;
 use crate::describe::{Detail, mask};
-use crate::memory::{Compared, changes, total};
+use crate::memory::{changes, total};
 use crate::{Registry, Result, blocking};
 
 impl Registry {

@@ -4,6 +4,7 @@
 mod background;
 mod blobs;
 mod collect;
+mod comparisons;
 mod describe;
 mod diff;
 mod error;
@@ -129,7 +130,7 @@ pub struct Registry {
     background: background::Background,
     disk: Arc<DiskStore>,
     events: events::Events,
-    comparisons: memory::Comparisons,
+    comparisons: Arc<comparisons::Comparisons>,
     collected: totals::CollectedSum,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
@@ -180,7 +181,7 @@ impl Registry {
             background: background::Background::default(),
             disk,
             events: events::Events::default(),
-            comparisons: memory::Comparisons::default(),
+            comparisons: Arc::default(),
             collected: totals::CollectedSum::default(),
             opened_at,
         });

@@ -1,8 +1,5 @@
 //! The memory in checkpoints: areas, what has changed in them, and the bytes themselves.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use pagevault_api::Digest;
 use pagevault_api::contents::{
     Address, MEMORY_BYTES_MAX, MemoryArea, MemoryMap, PageChanges, ProcessMemory,
@@ -10,47 +7,14 @@ use pagevault_api::contents::{
 use pagevault_api::reference::Reference;
 use pagevault_catalog::BlobLocation;
 use pagevault_pagestore::{ComparedRun, LayerReader, PageState, PageStoreError, RecipeId};
-use tokio::sync::Semaphore;
 
+use crate::comparisons::Compared;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::history::Found;
 use crate::{Registry, Result, blocking, catalog_error, store_error};
 
-/// Comparisons that are remembered: pages of one checkpoint ask for the same again and again.
-const REMEMBERED: usize = 16;
-/// Comparisons at once: each reads two checkpoints.
-const AT_ONCE: usize = 2;
 /// Bytes of a page.
 const PAGE: u64 = pagevault_pagestore::PAGE as u64;
-
-/// What became of the pages of each process.
-pub(crate) type Compared = Arc<BTreeMap<u32, Vec<ComparedRun>>>;
-
-/// Comparisons of checkpoints.
-#[derive(Debug)]
-pub(crate) struct Comparisons {
-    turns: Semaphore,
-    last: Mutex<VecDeque<((Digest, Digest), Compared)>>,
-}
-
-impl Default for Comparisons {
-    fn default() -> Self {
-        Self { turns: Semaphore::new(AT_ONCE), last: Mutex::default() }
-    }
-}
-
-impl Comparisons {
-    fn find(&self, pair: &(Digest, Digest)) -> Option<Compared> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.iter().find(|(known, _)| known == pair).map(|(_, compared)| Arc::clone(compared))
-    }
-
-    fn remember(&self, pair: (Digest, Digest), compared: &Compared) {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.truncate(REMEMBERED - 1);
-        last.push_front((pair, Arc::clone(compared)));
-    }
-}
 
 impl Registry {
     /// The memory areas of a checkpoint, or of one of its processes, with what has changed since
@@ -114,20 +78,19 @@ impl Registry {
         if let Some(compared) = self.comparisons.find(&pair) {
             return Ok(Some(compared));
         }
-        // Only a closed semaphore fails, and this one is never closed.
-        let _turn = self.comparisons.turns.acquire().await.ok();
         let (Some(a), Some(b)) = (self.paged(from).await?, self.paged(to).await?) else {
             return Ok(None);
         };
-        let owners = b.compare(&a).await.map_err(store_error)?;
-        // Shared memory is not at the addresses that processes see.
-        let own = owners.into_iter().filter_map(|((pid, shmem), runs)| match shmem {
-            None => Some((pid, runs)),
-            Some(_) => None,
-        });
-        let compared: Compared = Arc::new(own.collect());
-        self.comparisons.remember(pair, &compared);
-        Ok(Some(compared))
+        let compare = async move {
+            let owners = b.compare(&a).await.map_err(store_error)?;
+            // Shared memory is not at the addresses that processes see.
+            let own = owners.into_iter().filter_map(|((pid, shmem), runs)| match shmem {
+                None => Some((pid, runs)),
+                Some(_) => None,
+            });
+            Ok(Compared::new(own.collect()))
+        };
+        self.comparisons.get(pair, &self.background, compare).await.map(Some)
     }
 
     /// The checkpoint of the same container that was taken before.
