@@ -1,12 +1,17 @@
 //! Connections: accepted, limited, and brought to an end.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::TokioTimer;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -61,8 +66,8 @@ pub async fn serve(
             () = &mut verifying => {}
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accept(&listener, &room) => match accepted {
-                Ok((stream, place)) => {
-                    let served = connection(&app, &http, &graceful, &router, stream);
+                Ok((accepted, place)) => {
+                    let served = connection(&app, &http, &graceful, &router, accepted);
                     connections.spawn(async move {
                         served.await;
                         drop(place);
@@ -97,11 +102,10 @@ fn http(settings: &ServerSettings) -> http1::Builder {
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, Option<OwnedSemaphorePermit>)> {
+) -> io::Result<((TcpStream, SocketAddr), Option<OwnedSemaphorePermit>)> {
     // Only a closed semaphore fails, and this one is never closed.
     let place = Arc::clone(room).acquire_owned().await.ok();
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok((listener.accept().await?, place))
 }
 
 /// Serves one connection; ends with it, or, when the server ends, with its current request.
@@ -110,13 +114,17 @@ fn connection(
     http: &http1::Builder,
     graceful: &GracefulShutdown,
     router: &Router,
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
 ) -> impl Future<Output = ()> + Send + 'static {
     // Without this a small response waits for the acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("TCP_NODELAY: {error}");
     }
-    let service = TowerToHyperService::new(router.clone());
+    let router = TowerToHyperService::new(router.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let stream = Paced::new(stream, app.settings.write_timeout());
     let served = graceful.watch(http.serve_connection(stream, service));
     let open = Counted::in_(&app.metrics.connections_open);

@@ -33,12 +33,7 @@ pub(crate) struct Traces(Option<SdkTracerProvider>);
 /// Starts to log to stderr, and to send traces to the collector at `otlp`.
 pub(crate) fn start(filter: &str, json: bool, otlp: Option<&str>) -> anyhow::Result<Traces> {
     let traces = Traces::to(otlp)?;
-    let wanted = EnvFilter::try_new(filter).map_err(|error| {
-        Advised::usage(
-            format!("log filter {filter:?}: {error}"),
-            "it is of the form info,pagevault_server=debug",
-        )
-    })?;
+    let wanted = wanted(filter)?;
     let log = tracing_subscriber::fmt::layer().with_writer(io::stderr);
     let log = if json {
         log.json().boxed()
@@ -58,6 +53,17 @@ pub(crate) fn start(filter: &str, json: bool, otlp: Option<&str>) -> anyhow::Res
         tracing_subscriber::registry().with(log.with_filter(wanted)).with(traces.layer());
     subscriber.try_init().map_err(|error| anyhow::anyhow!("setting up the log: {error}"))?;
     Ok(traces)
+}
+
+/// What is logged: what is asked for, and who was given the memory of processes, whatever that is.
+fn wanted(filter: &str) -> anyhow::Result<EnvFilter> {
+    let wanted = EnvFilter::try_new(filter).map_err(|error| {
+        Advised::usage(
+            format!("log filter {filter:?}: {error}"),
+            "it is of the form info,pagevault_server=debug",
+        )
+    })?;
+    Ok(wanted.add_directive("audit=info".parse()?))
 }
 
 impl Traces {

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
@@ -128,6 +129,42 @@ async fn a_collector_that_is_not_there_costs_nothing_but_a_line() {
     serve_while(vec![request("GET /v2/", "")]).await;
     drop(observed);
     tokio::time::timeout(2 * FLUSH, traces.flush()).await.unwrap();
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_raw_memory_is_logged_whatever_the_filter() {
+    for filter in ["warn", "off", "error,audit=off"] {
+        let log = Log::default();
+        let to = log.clone();
+        let layer =
+            tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || to.clone());
+        let layer = layer.with_filter(wanted(filter).unwrap());
+        let observed = tracing_subscriber::registry().with(layer).set_default();
+        let memory = "GET /api/v1/checkpoints/a%2Fb:c/memory?pid=1&start=0x1000&length=1";
+        serve_while(vec![request(memory, "User-Agent: me\r\n")]).await;
+        drop(observed);
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let lines: Vec<_> = text.lines().filter(|line| line.contains("INFO")).collect();
+        let [line] = lines.as_slice() else { panic!("{filter}: {text}") };
+        for part in ["audit", "a/b:c", "client.address=127.0.0.1:", "client.agent=\"me\""] {
+            assert!(line.contains(part), "{filter}: {line}");
+        }
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! `/api/v1/checkpoints/{reference}/memory…` and `/api/v1/diff`: memory, and what differs.
 
-use axum::Json;
-use axum::extract::State;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use pagevault_api::contents::{Address, MEMORY_BYTES_MAX, MemoryMap};
 use pagevault_api::diff::Diff;
 use pagevault_api::reference::Reference;
@@ -57,13 +59,24 @@ async fn read_areas(app: &Shared, at: &Segment, uri: &Uri) -> Handled {
 pub(super) async fn bytes(
     State(app): State<Shared>,
     at: Segment,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     headers: HeaderMap,
     uri: Uri,
 ) -> Response {
-    respond(read_bytes(&app, &at, &headers, &uri).await)
+    let client = Client {
+        address: peer.map(|Extension(ConnectInfo(peer))| peer),
+        agent: text(&headers, "user-agent").unwrap_or_default(),
+    };
+    respond(read_bytes(&app, &at, &client, &uri).await)
 }
 
-async fn read_bytes(app: &Shared, at: &Segment, headers: &HeaderMap, uri: &Uri) -> Handled {
+/// Who asks, for the log.
+struct Client<'a> {
+    address: Option<SocketAddr>,
+    agent: &'a str,
+}
+
+async fn read_bytes(app: &Shared, at: &Segment, client: &Client<'_>, uri: &Uri) -> Handled {
     let query = Query::strict(uri, &["pid", "start", "length"])?;
     let missing = || Failure::invalid("the query lacks pid=, start= or length=");
     let pid = pid(&query)?.ok_or_else(missing)?;
@@ -75,7 +88,6 @@ async fn read_bytes(app: &Shared, at: &Segment, headers: &HeaderMap, uri: &Uri) 
         Failure::invalid(format!("length is a number from 1 to {MEMORY_BYTES_MAX}"))
     })?;
     let reference = reference(at)?;
-    let agent = text(headers, "user-agent").unwrap_or_default();
     tracing::info!(
         target: "audit",
         {
@@ -83,7 +95,8 @@ async fn read_bytes(app: &Shared, at: &Segment, headers: &HeaderMap, uri: &Uri) 
             process.pid = pid,
             memory.start = %start,
             memory.length_bytes = length,
-            client.agent = agent,
+            client.address = client.address.map(tracing::field::display),
+            client.agent = client.agent,
         },
         "raw memory of a checkpoint was asked for"
     );
