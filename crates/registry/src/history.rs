@@ -122,7 +122,8 @@ impl Registry {
     /// Totals.
     pub async fn stats(&self) -> Result<StoreStats> {
         let counts = self.catalog.stats().await.map_err(catalog_error)?;
-        let stored_bytes = self.pages.stored_bytes().await.map_err(store_error)?;
+        let walk = async { self.pages.stored_bytes().await.map_err(store_error) };
+        let stored_bytes = self.stored.get(walk).await?;
         let index = self.pages.index_stats();
         Ok(StoreStats {
             logical_bytes: counts.logical_bytes,

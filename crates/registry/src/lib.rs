@@ -30,6 +30,7 @@ mod room;
 mod runs;
 mod session;
 mod spool;
+mod stored;
 mod totals;
 mod unpack;
 mod verify;
@@ -49,6 +50,7 @@ use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
 use pagevault_objects::{DiskOptions, DiskStore, ErrorKind, ObjectError, ObjectStore};
 use pagevault_pagestore::{PageStore, PageStoreError, PageStoreOptions};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 pub use blobs::BlobUpload;
@@ -118,6 +120,7 @@ pub struct ManifestPut {
 pub struct Registry {
     room: room::Room,
     pages: PageStore,
+    stored: stored::StoredSum,
     catalog: Arc<Catalog>,
     spool: spool::Spool,
     turns: ingest::Turns,
@@ -127,6 +130,8 @@ pub struct Registry {
     retention: retention::Retention,
     quotas: retention::Quotas,
     vain: collect::Vain,
+    /// Explanations read all that there is: one at a time.
+    explaining: Semaphore,
     background: background::Background,
     disk: Arc<DiskStore>,
     events: events::Events,
@@ -158,6 +163,7 @@ impl Registry {
         });
         let (landed, waiting) = landed::Queue::new();
         let catalog = Arc::new(catalog.map_err(catalog_error)?);
+        let (stored, objects) = stored::StoredSum::over(objects);
         let pages = PageStore::new(objects, options);
         let file = config.retention.map(Arc::new);
         let quotas = retention::Quotas {
@@ -169,6 +175,7 @@ impl Registry {
         let registry = Arc::new(Self {
             room: room::Room::of(Arc::clone(&disk), config.reserve_bytes),
             pages,
+            stored,
             catalog,
             spool: spool.await?,
             turns: ingest::Turns::default(),
@@ -178,6 +185,7 @@ impl Registry {
             retention: retention::Retention::default(),
             quotas,
             vain: collect::Vain::default(),
+            explaining: Semaphore::new(1),
             background: background::Background::default(),
             disk,
             events: events::Events::default(),

@@ -29,7 +29,8 @@ struct Named {
 }
 
 impl Registry {
-    /// Says of a digest, a recipe or a data object why it is kept. Reads all records and recipes.
+    /// Says of a digest, a recipe or a data object why it is kept. Reads all records and recipes, so one
+    /// question waits for the other.
     pub async fn explain(&self, subject: &str) -> Result<GcExplanation> {
         let digest: Option<Digest> = subject.parse().ok();
         let is_name = subject.len() == 32 && subject.bytes().all(|b| b.is_ascii_hexdigit());
@@ -37,6 +38,8 @@ impl Registry {
             let message = format!("{subject:?} is no digest, and no name of a recipe or object");
             return Err(RegistryError::new(Kind::Invalid, message));
         }
+        // Only a closed semaphore fails, and this one is never closed.
+        let _turn = self.explaining.acquire().await.ok();
         let survey = self.pages.survey(&Watch::default()).await.map_err(store_error)?;
         let mut named = self.named(digest.as_ref()).await?;
         let mut items = std::mem::take(&mut named.items);
@@ -215,4 +218,28 @@ fn condemned() -> String {
 fn keep(item: &mut GcItem, because: String) {
     item.kept = true;
     item.because.push(because);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::RegistryConfig;
+
+    #[tokio::test]
+    async fn one_question_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().to_owned();
+        let config =
+            RegistryConfig { data, reserve_bytes: 0, window_bytes: 1 << 20, retention: None };
+        let registry = Registry::open(config).await.unwrap();
+        let name = "0".repeat(32);
+        let turn = registry.explaining.acquire().await.unwrap();
+        let waits = tokio::time::timeout(Duration::from_millis(300), registry.explain(&name));
+        assert!(waits.await.is_err());
+        drop(turn);
+        assert!(!registry.explain(&name).await.unwrap().kept);
+        registry.close(Duration::ZERO).await;
+    }
 }
