@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
-use pagevault_api::gc::{GcItemKind, GcResult, GcState, GcTrigger};
+use pagevault_api::gc::{GcItemKind, GcResult, GcRun, GcState, GcTrigger};
 use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::upload::NewUpload;
 use pagevault_registry::{DigestAlgorithm, Registry, RegistryConfig, RegistryErrorKind as Kind};
@@ -14,17 +14,23 @@ use pagevault_registry::{DigestAlgorithm, Registry, RegistryConfig, RegistryErro
 use crate::fixtures::{series, singles};
 use crate::support::{Vault, body};
 
-/// Collects to the end.
-pub(crate) async fn collect(registry: &Arc<Registry>, dry_run: bool) -> GcResult {
+/// Collects to the end, whatever that is.
+pub(crate) async fn ended(registry: &Arc<Registry>, dry_run: bool) -> GcRun {
     let run = registry.start_collection(dry_run, GcTrigger::Request).unwrap();
     loop {
-        let now = registry.collections().into_iter().find(|r| r.id == run.id).unwrap();
-        match now.state {
-            GcState::Running => tokio::time::sleep(Duration::from_millis(5)).await,
-            GcState::Done => return now.result.unwrap(),
-            state => panic!("{state:?}: {:?}", now.error),
+        let now = registry.collection(run.id).unwrap();
+        if now.state != GcState::Running {
+            return now;
         }
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Collects with success.
+pub(crate) async fn collect(registry: &Arc<Registry>, dry_run: bool) -> GcResult {
+    let run = ended(registry, dry_run).await;
+    assert_eq!(run.state, GcState::Done, "{:?}", run.error);
+    run.result.unwrap()
 }
 
 async fn delete(registry: &Registry, reference: &Reference) {

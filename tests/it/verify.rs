@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use pagevault_api::gc::{GcState, GcTrigger};
+use pagevault_api::gc::GcState;
 use pagevault_api::upload::PushOptions;
 use pagevault_api::verify::{VerifyRun, VerifyState};
 
 use crate::fixtures::series;
+use crate::gc::ended;
 use crate::support::{Vault, sha256};
 
 pub(crate) async fn verify(vault: &Vault) -> VerifyRun {
@@ -104,14 +105,7 @@ async fn no_record_with_a_flipped_bit_is_served_and_each_is_found() {
         if let Ok(manifest) = found.await {
             assert_eq!(sha256(&manifest.bytes), pushed.digest.to_string());
         }
-        let run = vault.registry.start_collection(false, GcTrigger::Request).unwrap();
-        let ended = loop {
-            let run = vault.registry.collection(run.id).unwrap();
-            if run.state != GcState::Running {
-                break run;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        };
+        let ended = ended(&vault.registry, false).await;
         assert_eq!(ended.result.unwrap_or_default().freed_bytes, 0, "{}", record.display());
         std::fs::write(&record, whole).unwrap();
     }
@@ -145,14 +139,7 @@ async fn nothing_is_collected_while_a_base_is_missing() {
             .iter()
             .all(|damage| damage.what.contains("missing") && !damage.touches.is_empty())
     );
-    let run = vault.registry.start_collection(false, GcTrigger::Request).unwrap();
-    let failed = loop {
-        let run = vault.registry.collection(run.id).unwrap();
-        if run.state != GcState::Running {
-            break run;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
+    let failed = ended(&vault.registry, false).await;
     assert_eq!(failed.state, GcState::Failed);
     assert!(failed.error.unwrap().contains("which is missing"));
     std::fs::rename(moved, first).unwrap();
