@@ -90,19 +90,13 @@ impl PageStore {
         };
         seen.recipes += 1;
         touched.add(id, &recipe);
-        let found = match self.verify_below(&recipe).await? {
-            None => self.verify_blocks(&recipe, seen).await?,
-            missing => missing,
-        };
+        let found = self.what_is_wrong(&recipe, seen).await?;
         let Some(what) = found else { return Ok(None) };
         // What was collected, or written anew, while we read it is no damage.
         match self.recipe_as_stored(id).await {
             Ok(now) if same_blocks(&now, &recipe) => Ok(Some(damage(id, &recipe.name, what))),
             Ok(now) => {
-                let found = match self.verify_below(&now).await? {
-                    None => self.verify_blocks(&now, seen).await?,
-                    missing => missing,
-                };
+                let found = self.what_is_wrong(&now, seen).await?;
                 Ok(found.map(|what| damage(id, &now.name, what)))
             }
             Err(PageStoreError::NotFound(_)) => Ok(None),
@@ -134,6 +128,14 @@ impl PageStore {
                 Err(PageStoreError::damaged(e.to_string()))
             }
             Err(e) => Err(e.into()),
+        }
+    }
+
+    /// What is wrong with a recipe that can be read, if anything.
+    async fn what_is_wrong(&self, recipe: &Recipe, seen: &mut Verified) -> Result<Option<String>> {
+        match self.verify_below(recipe).await? {
+            None => self.verify_blocks(recipe, seen).await,
+            missing => Ok(missing),
         }
     }
 
