@@ -51,13 +51,13 @@ async fn copy_blob(
     put_blob(to, repository, digest, &bytes.concat()).await;
 }
 
-async fn put_blob(to: &Vault, repository: &str, digest: &Digest, bytes: &[u8]) {
+pub(crate) async fn put_blob(to: &Vault, repository: &str, digest: &Digest, bytes: &[u8]) {
     let id = to.registry.start_blob_upload(repository, DigestAlgorithm::Sha256).await.unwrap();
     to.registry.append_blob(repository, &id, None, None, body(bytes)).await.unwrap();
     to.registry.finish_blob_upload(repository, &id, digest).await.unwrap();
 }
 
-async fn put(to: &Vault, repository: &str, manifest: Bytes) {
+pub(crate) async fn put(to: &Vault, repository: &str, manifest: Bytes) {
     let tag = Selector::Tag("1".into());
     to.registry.put_manifest(repository, &tag, &[], Some(OCI_MANIFEST), manifest).await.unwrap();
 }

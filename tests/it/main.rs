@@ -15,6 +15,7 @@ mod hostile;
 mod http;
 mod ingest;
 mod landed;
+mod lost;
 mod resume;
 mod share;
 mod stored;

@@ -1,6 +1,6 @@
 //! Damage is found, said, and put right where there is another copy.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pagevault_api::gc::GcState;
@@ -29,7 +29,7 @@ fn keyframe(vault: &Vault) -> PathBuf {
     objects.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap()
 }
 
-fn flip(path: &PathBuf) {
+pub(crate) fn flip(path: &Path) {
     let mut bytes = std::fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -37,6 +37,7 @@ mod source;
 mod store;
 mod varint;
 mod verify;
+mod whole;
 mod work;
 mod write;
 

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use pagevault_objects::{Precondition, Version};
 
 use crate::Result;
-use crate::collect::Hold;
+use crate::collect::{Hold, Standing};
 use crate::error::PageStoreError;
 use crate::recipe::{Recipe, State};
 use crate::store::{PageStore, RecipeId, fresh_name, recipe_key};
@@ -89,6 +89,38 @@ impl PageStore {
                 let _ = self.put_recipe(id, old, named).await;
                 Err(lost(error))
             }
+        }
+    }
+
+    /// Lets a recipe that cannot be read whole make its bytes again, as `by` makes them: whoever names
+    /// it, or stands on it, reads them from then on. `by` is to be held until this returns. Fails with
+    /// [`PageStoreError::Unsuited`] if the two do not make the same, or `by` stands on the other.
+    pub async fn reinstate(&self, id: &RecipeId, by: &RecipeId) -> Result<()> {
+        let (new, _) = self.recipe(by).await?;
+        let gone = match self.recipe(id).await {
+            Ok((old, seen)) if old.name == new.name => {
+                self.swap_recipe(id, seen, new).await?;
+                self.damaged.note(id, false);
+                return Ok(());
+            }
+            Ok((old, _)) => {
+                let what = format!("recipe {} makes {}, not {}", id.0, old.name, new.name);
+                return Err(PageStoreError::Unsuited(what));
+            }
+            Err(PageStoreError::NotFound(_)) => Precondition::Absent,
+            Err(PageStoreError::Damaged(_)) => {
+                Precondition::Matches(self.objects.get(&recipe_key(id)?).await?.version)
+            }
+            Err(error) => return Err(error),
+        };
+        self.check_base(id, &new).await?;
+        // A collector may list the one before it is there, and find `by` gone when it comes to that:
+        // so `by` is left to collectors. They read all recipes again before data goes.
+        self.put_recipe(id, new, gone).await.map_err(lost)?;
+        self.damaged.note(id, false);
+        match self.standing(id).await? {
+            Standing::Kept => Ok(()),
+            Standing::Condemned | Standing::Gone => Err(PageStoreError::Lost),
         }
     }
 

@@ -13,10 +13,11 @@ use crate::error::PageStoreError;
 use crate::read::LayerReader;
 use crate::recipe::{Recipe, State};
 use crate::share::Sharing;
+use crate::whole::Damaged;
 use crate::work::Workers;
 use crate::{Result, policy};
 
-/// Name of a recipe, never used twice.
+/// Name of a recipe, never used for another layer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RecipeId(pub String);
 
@@ -66,6 +67,7 @@ pub struct PageStore {
     pub(crate) budget: Budget,
     pub(crate) sharing: Arc<Sharing>,
     pub(crate) holds: Holds,
+    pub(crate) damaged: Damaged,
 }
 
 impl PageStore {
@@ -73,8 +75,8 @@ impl PageStore {
     pub fn new(objects: Arc<dyn ObjectStore>, options: PageStoreOptions) -> Self {
         // A segment under way is a block and what it decodes to.
         let budget = Budget::new(options.window_bytes / (2 * crate::SEGMENT_MAX as usize));
-        let (holds, sharing) = (Holds::default(), Arc::default());
-        Self { objects, options, holds, budget, sharing }
+        let (holds, sharing, damaged) = (Holds::default(), Arc::default(), Damaged::default());
+        Self { objects, options, holds, budget, sharing, damaged }
     }
 
     /// Opens a committed layer for reading.

@@ -227,6 +227,9 @@ impl Registry {
         for digest in named.iter().filter(|digest| seen.insert(*digest)) {
             let found = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
             if let Some(blob) = found {
+                if !self.publisher().is_whole(&blob).await? {
+                    return Err(gone(digest));
+                }
                 blobs.push((digest.clone(), blob));
                 continue;
             }

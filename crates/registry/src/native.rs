@@ -169,7 +169,10 @@ impl Registry {
                 None => {
                     let turn = self.turns.whole().await;
                     let (file, layer) = self.whole(work, inner.clone(), arrived.clone()).await?;
-                    (self.ingest().whole(file, announced.options.workload.clone(), turn), layer)
+                    // Twice in vain: it must not stand on what is lost.
+                    let basis = if tries < 2 { Basis::Newest } else { Basis::None };
+                    let ingest = Ingest { basis, ..self.ingest() };
+                    (ingest.whole(file, announced.options.workload.clone(), turn), layer)
                 }
             };
             let (publisher, options) = (self.publisher(), announced.options.clone());

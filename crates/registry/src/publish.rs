@@ -6,13 +6,13 @@
 //! sees names nothing that can go, whatever collectors, deletes and other publishers do meanwhile,
 //! and wherever this one stops.
 
+mod heal;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use pagevault_api::Digest;
-use pagevault_catalog::{
-    BlobLocation, BlobRecord, Catalog, Entry, ManifestRecord, Mark, NewManifest,
-};
+use pagevault_catalog::{BlobLocation, BlobRecord, Catalog, Entry, ManifestRecord, NewManifest};
 use pagevault_pagestore::{Hold, PageStore, PageStoreError, RecipeId, Standing};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
@@ -53,7 +53,8 @@ enum Replaced {
 
 impl Publisher {
     /// Makes a blob known in a repository, and returns the record in effect: one that is there and
-    /// can be relied on stays. Fails with [`Kind::Collected`] if what `record` names is condemned.
+    /// can be relied on stays, and what it names is put right if it was lost. Fails with
+    /// [`Kind::Collected`] if what `record` names is condemned.
     pub(crate) async fn blob(
         &self,
         repository: &str,
@@ -63,7 +64,8 @@ impl Publisher {
         for _ in 0..TRIES {
             let entry = self.entry(repository, digest).await?;
             if let Some(old) = entry.record.clone()
-                && self.standing(&old).await? == Standing::Kept
+                && self.standing(&old).await? != Standing::Condemned
+                && (self.is_whole(&old).await? || self.reinstate(digest, &old, &record).await?)
             {
                 if entry.mark.is_none() || self.swap(&entry, Some(old.clone())).await?.is_some() {
                     return Ok(old);
@@ -108,6 +110,9 @@ impl Publisher {
         digest: &Digest,
         record: BlobRecord,
     ) -> Result<bool> {
+        if !self.is_whole(&record).await? {
+            return Ok(false);
+        }
         self.promise(to, digest).await;
         match self.blob(to, digest, record.clone()).await {
             Ok(_) => Ok(true),
@@ -138,7 +143,7 @@ impl Publisher {
         for _ in 0..TRIES {
             let entry = self.entry(repository, digest).await?;
             let Some(record) = entry.record.clone() else { return Ok(None) };
-            if self.standing(&record).await? == Standing::Gone {
+            if !self.is_whole(&record).await? {
                 return Ok(None);
             }
             if entry.mark.is_none() || self.swap(&entry, Some(record.clone())).await?.is_some() {
@@ -294,25 +299,6 @@ impl Publisher {
             }
         }
         Err(contended(digest))
-    }
-
-    /// Gives back their records to the blobs of a manifest that exists, where they were deleted.
-    async fn heal(&self, repository: &str, record: &ManifestRecord, blobs: &Blobs) -> Result<()> {
-        for (digest, pushed) in blobs {
-            let Some(location) = record.blobs.get(digest.as_ref() as &str) else { continue };
-            let named = BlobRecord { bytes: pushed.bytes, location: location.clone() };
-            let entry = self.entry(repository, digest).await?;
-            let there = match &entry.record {
-                Some(old) if old.location == named.location => entry.mark != Some(Mark::Condemned),
-                Some(old) => self.standing(old).await? != Standing::Gone,
-                None => false,
-            };
-            if !there {
-                // Whoever was faster has had the same in mind.
-                self.swap(&entry, Some(named)).await?;
-            }
-        }
-        Ok(())
     }
 
     /// A second name for what is condemned; nothing if it is gone.

@@ -60,7 +60,9 @@ impl PageStore {
                 }
                 let Some(name) = object.key.as_str().rsplit('/').next() else { continue };
                 let id = RecipeId(name.to_owned());
-                if let Some(found) = self.verify_recipe(&id, &mut seen, &mut touched).await? {
+                let found = self.verify_recipe(&id, &mut seen, &mut touched).await?;
+                self.damaged.note(&id, found.is_some());
+                if let Some(found) = found {
                     seen.damaged += 1;
                     damage.push(found);
                 }

@@ -10,7 +10,7 @@ use pagevault_api::stats::{IngestStats, MemberStats, PageStats};
 use pagevault_api::upload::PushOptions;
 use pagevault_builder::{Image, ImageSource, default_repository, time_tag};
 use pagevault_catalog::{Catalog, CheckpointRecord};
-use pagevault_pagestore::{MemberBytes as WrittenMembers, WriteStats};
+use pagevault_pagestore::{MemberBytes as WrittenMembers, PageStore, RecipeId, WriteStats};
 
 use super::{Ingested, domain, micros};
 use crate::describe::{Description, architecture};
@@ -41,15 +41,18 @@ impl Finish {
         let image = self.image()?;
         let (repository, tag) = self.place()?;
         let found = self.publisher.catalog.find_manifest(&repository, &image.manifest_digest).await;
-        let pushed = |there: &CheckpointRecord| there.summary.origin == Origin::Push;
         let found = found.map_err(catalog_error)?.and_then(|m| m.checkpoint);
-        if let Some(record) = found.filter(pushed) {
+        let known = found.filter(|there| there.summary.origin == Origin::Push);
+        if let Some(record) = &known
+            && is_whole(self.publisher.pages.clone(), record.recipe.clone()).await?
+        {
             let Self { publisher, options, ingested, .. } = self;
             super::abandon(ingested.writer).await;
             publisher.checkpoint(&repository, &image, record.clone(), None).await?;
-            return Self::unchanged(&publisher.catalog, &options, repository, tag, record).await;
+            return Self::unchanged(&publisher.catalog, &options, repository, tag, record.clone())
+                .await;
         }
-        self.create(image, repository, tag).await
+        self.create(image, repository, tag, known.is_none()).await
     }
 
     fn image(&self) -> Result<Image> {
@@ -114,13 +117,20 @@ impl Finish {
         })
     }
 
-    async fn create(self, image: Image, repository: String, tag: Option<String>) -> Result<Pushed> {
+    /// Stores it. One that is known is stored again, as what was stored of it is lost.
+    async fn create(
+        self,
+        image: Image,
+        repository: String,
+        tag: Option<String>,
+        created: bool,
+    ) -> Result<Pushed> {
         let Self { publisher, quotas, options, ingested, layer, received, receive_micros } = self;
         let Ingested { checkpoint, report, warnings, writer, base, lineage, micros: stages } =
             ingested;
         let taken = Taken {
-            count: 1,
-            logical_bytes: checkpoint.total_bytes,
+            count: u64::from(created),
+            logical_bytes: if created { checkpoint.total_bytes } else { 0 },
             stored_bytes: writer.stats().stored_bytes(),
         };
         let admitted = match quotas.admit(&domain(&checkpoint.identity), taken).await {
@@ -175,7 +185,7 @@ impl Finish {
             layer_digest: summary.layer_digest,
             logical_bytes: summary.logical_bytes,
             stored_bytes: summary.stored_bytes,
-            created: true,
+            created,
             base: summary.base,
             stats,
         })
@@ -204,6 +214,12 @@ impl Finish {
         advanced.map_err(catalog_error)?;
         Ok(Reference::tag(repository, tag))
     }
+}
+
+/// Whether what is stored of a checkpoint is all there.
+async fn is_whole(pages: PageStore, recipe: Option<String>) -> Result<bool> {
+    let Some(recipe) = recipe else { return Ok(true) };
+    pages.is_whole(&RecipeId(recipe)).await.map_err(store_error)
 }
 
 /// What an ingest did, in the words of the API.

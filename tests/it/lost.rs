@@ -1,0 +1,126 @@
+//! What was lost of a checkpoint or blob is not said to be there, and comes back when it is sent again.
+
+use std::path::{Path, PathBuf};
+
+use pagevault_api::gc::GcState;
+use pagevault_api::reference::Selector;
+use pagevault_registry::RegistryErrorKind as Kind;
+
+use crate::fixtures::series;
+use crate::gc::ended;
+use crate::landed::{copy, put, put_blob};
+use crate::support::{Vault, sha256};
+use crate::verify::{flip, verify};
+
+/// Recipes and data objects, in order of their names.
+fn objects(vault: &Vault) -> Vec<PathBuf> {
+    let of = |path: &PathBuf| {
+        let path = path.to_string_lossy();
+        path.contains("/objects/recipes/") || path.contains("/objects/data/")
+    };
+    let mut all: Vec<_> = vault.leftovers().into_iter().filter(of).collect();
+    all.sort();
+    all
+}
+
+fn cut(path: &Path) {
+    let bytes = std::fs::read(path).unwrap();
+    std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
+}
+
+/// Loses each object of a series in turn, then pushes the series again.
+async fn lose_each(lose: impl Fn(&Path), scrub: bool) {
+    let fixtures = series();
+    let mut number = 0;
+    loop {
+        let vault = Vault::new().await;
+        let mut pushed = Vec::new();
+        for fixture in &fixtures {
+            pushed.push(vault.push(&fixture.tar).await.unwrap());
+        }
+        let objects = objects(&vault);
+        let Some(lost) = objects.get(number) else {
+            assert!(number >= fixtures.len() * 2, "{number} objects");
+            return;
+        };
+        lose(lost);
+        let vault = vault.restart().await;
+        if scrub {
+            assert_ne!(verify(&vault).await.damage.len(), 0, "{}", lost.display());
+        }
+        for (pushed, fixture) in pushed.iter().zip(&fixtures) {
+            let again = vault.push(&fixture.tar).await.unwrap();
+            assert_eq!((&again.digest, again.created), (&pushed.digest, false));
+            assert_eq!(vault.pull(&pushed.reference).await, fixture.tar, "{}", lost.display());
+        }
+        let ended = ended(&vault.registry, false).await;
+        assert_eq!((ended.state, ended.error), (GcState::Done, None), "{}", lost.display());
+        assert_eq!(verify(&vault).await.damage, [], "{}", lost.display());
+        for (pushed, fixture) in pushed.iter().zip(&fixtures) {
+            assert_eq!(vault.pull(&pushed.reference).await, fixture.tar, "{}", lost.display());
+        }
+        number += 1;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushing_again_brings_back_what_is_missing() {
+    lose_each(|path| std::fs::remove_file(path).unwrap(), false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushing_again_brings_back_what_was_cut_short() {
+    lose_each(cut, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pushing_again_brings_back_what_a_scrub_found_damaged() {
+    lose_each(flip, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_client_is_told_that_a_lost_blob_is_there() {
+    let blob = b"twelve bytes".repeat(20_000);
+    let digest = sha256(&blob).parse().unwrap();
+    let mut vault = Vault::new().await;
+    put_blob(&vault, "a/b", &digest, &blob).await;
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": { "mediaType": "application/octet-stream", "digest": digest, "size": blob.len() },
+        "layers": [],
+    });
+    let manifest = bytes::Bytes::from(manifest.to_string());
+    put(&vault, "a/b", manifest.clone()).await;
+    for lost in objects(&vault) {
+        std::fs::remove_file(&lost).unwrap();
+        // Small objects are remembered: read them from the disk.
+        vault = vault.restart().await;
+        assert!(vault.registry.blob_bytes("a/b", &digest).await.is_err(), "HEAD");
+        assert!(!vault.registry.mount_blob("c/d", &digest, Some("a/b")).await.unwrap());
+        assert!(!vault.registry.mount_blob("c/d", &digest, None).await.unwrap());
+        let tag = Selector::Tag("x".into());
+        let refused = vault.registry.put_manifest("a/b", &tag, &[], None, manifest.clone()).await;
+        assert_eq!(refused.unwrap_err().kind(), Kind::ReferenceUnknown);
+        put_blob(&vault, "a/b", &digest, &blob).await;
+        assert_eq!(vault.registry.blob_bytes("a/b", &digest).await.unwrap(), blob.len() as u64);
+        let read = vault.registry.blob("a/b", &digest).await.unwrap();
+        assert_eq!(read.bytes, blob.len() as u64);
+        assert_eq!(ended(&vault.registry, false).await.state, GcState::Done);
+        assert_eq!(verify(&vault).await.damage, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_landed_image_that_is_pushed_natively_gets_back_what_it_lost() {
+    let (from, to) = (Vault::new().await, Vault::new().await);
+    let tar = &series()[0].tar;
+    let pushed = from.push(tar).await.unwrap();
+    copy(&from, &pushed.reference, &to, &pushed.reference.repository).await;
+    let to = to.restart().await;
+    objects(&to).iter().for_each(|path| std::fs::remove_file(path).unwrap());
+    let to = to.restart().await;
+    assert_eq!(to.push(tar).await.unwrap().digest, pushed.digest);
+    assert_eq!(to.pull(&pushed.reference).await, *tar);
+    assert_eq!(verify(&to).await.damage, []);
+}
