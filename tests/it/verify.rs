@@ -115,6 +115,25 @@ async fn no_record_with_a_flipped_bit_is_served_and_each_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_collected_while_a_recipe_is_missing() {
+    let vault = Vault::new().await;
+    let pushed = vault.push(&series()[0].tar).await.unwrap();
+    let data = keyframe(&vault);
+    let recipe = vault.leftovers().into_iter().find(|p| p.to_string_lossy().contains("/recipes/"));
+    let (recipe, moved) = (recipe.unwrap(), vault.folder.path().join("moved"));
+    std::fs::rename(&recipe, &moved).unwrap();
+    let vault = vault.restart().await;
+    let failed = ended(&vault.registry, false).await;
+    assert_eq!(failed.state, GcState::Failed);
+    assert!(failed.error.unwrap().contains("which a manifest names, is missing"));
+    assert!(data.exists());
+    std::fs::rename(moved, recipe).unwrap();
+    let vault = vault.restart().await;
+    assert_eq!(vault.pull(&pushed.reference).await, series()[0].tar);
+    assert_eq!(ended(&vault.registry, false).await.state, GcState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_collected_while_a_base_is_missing() {
     let vault = Vault::new().await;
     let fixtures = series();

@@ -52,6 +52,12 @@ pub trait Roots: Send {
     /// Reads the names of all recipes that are named *now*, and gives each to `name`. A name that
     /// stands during the whole call must be given. Failing is safe, leaving out is not.
     async fn visit(&mut self, name: &mut Names<'_>) -> Result<(), RootsError>;
+
+    /// Those of the names that were given last which are certain: what they name was there when
+    /// somebody was told so, and must be there now.
+    fn certain(&self) -> Vec<&str> {
+        Vec::new()
+    }
 }
 
 /// How to collect.
@@ -145,24 +151,41 @@ impl Run<'_> {
     }
 
     /// Looks who names what, until nothing is missing: what a layer stands on may have been written
-    /// after its turn in the list, or the layer been put on something else. A recipe that stays missing
-    /// ends the collection: what it names is not known, and might be taken for needless.
+    /// after its turn in the list, or the layer been put on something else; what a record names, or
+    /// the record itself, may have gone. A recipe that stays missing ends the collection: what it
+    /// names is not known, and might be taken for needless.
     async fn look(&mut self, roots: &mut dyn Roots) -> Result<(HashSet<Id>, HashSet<Id>)> {
         let mut tries = 0;
         loop {
             let (named, writing) = self.look_once(roots).await?;
-            let Some((recipe, below)) = self.graph.missing(&named) else {
-                return Ok((named, writing));
+            let missing = match self.graph.missing(&named) {
+                Some((recipe, below)) => {
+                    Some(format!("recipe {recipe} stands on {below}, which is missing"))
+                }
+                None => self.lost(roots.certain()).await?,
             };
+            let Some(missing) = missing else { return Ok((named, writing)) };
             tries += 1;
             if tries == LOOKS_MAX {
                 let what = format!(
-                    "recipe {recipe} stands on {below}, which is missing: bring it back, or delete \
-                     the checkpoints that `pagevault verify` names"
+                    "{missing}: push that checkpoint again, bring the recipe back, or delete the \
+                     checkpoints that `pagevault verify` names"
                 );
                 return Err(PageStoreError::damaged(what));
             }
         }
+    }
+
+    /// What a record names for certain, and is not there, if there is such a thing.
+    async fn lost(&self, certain: Vec<&str>) -> Result<Option<String>> {
+        for recipe in certain {
+            let known = Id::parse(recipe).is_some_and(|id| self.graph.nodes.contains_key(&id));
+            // It may have been written since recipes were listed.
+            if !known && !self.store.is_there(&Kind::Recipe.key(recipe)?).await? {
+                return Ok(Some(format!("recipe {recipe}, which a manifest names, is missing")));
+            }
+        }
+        Ok(None)
     }
 
     /// Who names recipes now: records, and writers at work. Recipes are read before records: a name
@@ -257,7 +280,7 @@ impl Run<'_> {
     }
 
     /// Removes tombstones that a collector has left behind. They were listed before their objects
-    /// were, and an object that is gone never comes back.
+    /// were, and an object that was collected never comes back.
     async fn forget_gone(
         &self,
         kind: Kind,

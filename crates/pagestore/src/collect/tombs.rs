@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    fn key(self, name: &str) -> Result<Key> {
+    pub(super) fn key(self, name: &str) -> Result<Key> {
         match self {
             Self::Recipe => recipe_key(&RecipeId(name.to_owned())),
             Self::Data => data_key(name),
@@ -114,7 +114,7 @@ impl PageStore {
         Ok(found.contains(&true))
     }
 
-    async fn is_there(&self, key: &Key) -> Result<bool> {
+    pub(super) async fn is_there(&self, key: &Key) -> Result<bool> {
         match self.objects.head(key).await {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),

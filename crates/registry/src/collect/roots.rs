@@ -25,7 +25,19 @@ pub(crate) struct RecordRoots<'a> {
     settings: CollectSettings,
     /// By the store's clock, before anything was read.
     now: u64,
-    read: HashMap<Key, (Stamp, Vec<String>)>,
+    read: HashMap<Key, Read>,
+}
+
+/// A record that was read.
+#[derive(Debug)]
+struct Read {
+    stamp: Stamp,
+    /// Recipes that it names.
+    names: Vec<String>,
+    /// It is a manifest that everybody sees, so that they were there.
+    certain: bool,
+    /// It was there when the records were listed last.
+    listed: bool,
 }
 
 impl<'a> RecordRoots<'a> {
@@ -55,10 +67,11 @@ impl<'a> RecordRoots<'a> {
         }
     }
 
-    /// The recipes that a record names now.
-    async fn names(&self, listed: &Listed) -> Result<Vec<String>, RootsError> {
+    /// Reads what a record names now.
+    async fn read(&self, listed: &Listed) -> Result<Read, RootsError> {
         let repository = &listed.repository;
-        Ok(match &listed.kind {
+        let mut certain = false;
+        let names = match &listed.kind {
             ListedKind::Tag(_) | ListedKind::Detail(_) => Vec::new(),
             ListedKind::Blob(digest) => {
                 let mut entry = self.catalog.blob_entry(repository, digest).await?;
@@ -71,9 +84,11 @@ impl<'a> RecordRoots<'a> {
             // A tentative one counts like any other: its writer may have checked what it names.
             ListedKind::Manifest(digest) => {
                 let entry = self.catalog.manifest_entry(repository, digest).await?;
+                certain = entry.mark.is_none();
                 entry.record.as_ref().map(recipes).unwrap_or_default()
             }
-        })
+        };
+        Ok(Read { stamp: listed.stamp, names, certain, listed: true })
     }
 }
 
@@ -81,6 +96,7 @@ impl<'a> RecordRoots<'a> {
 impl Roots for RecordRoots<'_> {
     async fn visit(&mut self, name: &mut Names<'_>) -> Result<(), RootsError> {
         self.watch.begin(Phase::Records, None);
+        self.read.values_mut().for_each(|read| read.listed = false);
         let mut after: Option<Key> = None;
         loop {
             let (listed, more) = self.catalog.records(after.as_ref(), PAGE).await?;
@@ -90,12 +106,13 @@ impl Roots for RecordRoots<'_> {
                     continue;
                 }
                 let known = self.read.get(&record.key);
-                if known.is_none_or(|(stamp, _)| *stamp != record.stamp) {
-                    let names = self.names(record).await?;
-                    self.read.insert(record.key.clone(), (record.stamp, names));
+                if known.is_none_or(|read| read.stamp != record.stamp) {
+                    let read = self.read(record).await?;
+                    self.read.insert(record.key.clone(), read);
                 }
-                if let Some((_, names)) = self.read.get(&record.key) {
-                    names.iter().for_each(|recipe| name(recipe));
+                if let Some(read) = self.read.get_mut(&record.key) {
+                    read.listed = true;
+                    read.names.iter().for_each(|recipe| name(recipe));
                 }
             }
             after = listed.into_iter().next_back().map(|record| record.key);
@@ -103,6 +120,11 @@ impl Roots for RecordRoots<'_> {
                 return Ok(());
             }
         }
+    }
+
+    fn certain(&self) -> Vec<&str> {
+        let manifests = self.read.values().filter(|read| read.certain && read.listed);
+        manifests.flat_map(|read| &read.names).map(String::as_str).collect()
     }
 }
 
