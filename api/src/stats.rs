@@ -24,6 +24,42 @@ pub struct IngestStats {
     pub micros: StageMicros,
 }
 
+impl std::ops::AddAssign<&Self> for IngestStats {
+    fn add_assign(&mut self, other: &Self) {
+        let (pages, members, micros) = (&mut self.pages, &mut self.members, &mut self.micros);
+        for (sum, more) in [
+            (&mut pages.zero, other.pages.zero),
+            (&mut pages.same, other.pages.same),
+            (&mut pages.changed, other.pages.changed),
+            (&mut pages.new, other.pages.new),
+            (&mut pages.shared, other.pages.shared),
+            (&mut members.zero, other.members.zero),
+            (&mut members.found, other.members.found),
+            (&mut members.new, other.members.new),
+            (&mut self.logical_bytes, other.logical_bytes),
+            (&mut self.stored_bytes, other.stored_bytes),
+            (&mut self.stored_page_bytes, other.stored_page_bytes),
+            (&mut self.stored_other_bytes, other.stored_other_bytes),
+            (&mut micros.receive, other.micros.receive),
+            (&mut micros.parse, other.micros.parse),
+            (&mut micros.encode, other.micros.encode),
+            (&mut micros.finish, other.micros.finish),
+        ] {
+            *sum += more;
+        }
+    }
+}
+
+/// What pushes did since the server started, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IngestTotals {
+    /// Checkpoints that were stored.
+    pub checkpoints: u64,
+    /// The sums of what each of them did.
+    pub stats: IngestStats,
+}
+
 /// Memory pages of a checkpoint, by what was done with them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -98,6 +134,9 @@ pub struct StoreStats {
     /// The index of pages that containers may share.
     #[serde(default)]
     pub index: IndexStats,
+    /// What pushes did since the server started.
+    #[serde(default)]
+    pub ingested: IngestTotals,
     /// Version of the server.
     pub version: String,
 }

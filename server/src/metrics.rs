@@ -17,8 +17,18 @@
 //! | `pagevault_gc_freed_bytes_total` | counter | bytes that they freed |
 //! | `pagevault_gc_rewritten_total` | counter | layers (`rebase`) and objects (`repack`) stored anew, by `kind` |
 //! | `pagevault_gc_rewritten_bytes_total` | counter | bytes written for it, by `kind` |
+//! | `pagevault_ingest_checkpoints_total` | counter | checkpoints that pushes stored |
+//! | `pagevault_ingest_pages_total` | counter | their memory pages, by `kind`: zero, same, changed, new, shared |
+//! | `pagevault_ingest_read_bytes_total` | counter | bytes of their tars |
+//! | `pagevault_ingest_stored_bytes_total` | counter | bytes stored of them, by `kind`: pages, other |
+//! | `pagevault_ingest_stage_seconds_total` | counter | time that took, by `stage`: receive, parse, encode, finish |
+//! | `pagevault_verify_runs_total` | counter | scrubs that have ended |
+//! | `pagevault_verify_read_bytes_total` | counter | stored bytes that they read |
+//! | `pagevault_verify_damaged` | gauge | what the last one found damaged and could not repair |
 //! | `pagevault_retention_deleted_total` | counter | checkpoints that retention deleted |
 //! | `pagevault_quota_refused_total` | counter | pushes that were refused by a quota |
+
+mod ingest;
 
 use std::fmt::Error;
 use std::time::Duration;
@@ -32,6 +42,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use self::ingest::Ingest;
 
 /// Seconds: from a manifest out of memory to a large layer over a slow line.
 const BUCKETS: [f64; 12] =
@@ -73,6 +85,10 @@ pub(crate) struct Metrics {
     gc_freed: Counter,
     gc_rewritten: Family<OfKind, Counter>,
     gc_rewritten_bytes: Family<OfKind, Counter>,
+    ingest: Ingest,
+    verify_runs: Counter,
+    verify_read: Counter,
+    verify_damaged: Gauge,
     retention_deleted: Counter,
     quota_refused: Counter,
 }
@@ -96,6 +112,10 @@ impl Default for Metrics {
             gc_freed: Counter::default(),
             gc_rewritten: Family::default(),
             gc_rewritten_bytes: Family::default(),
+            ingest: Ingest::default(),
+            verify_runs: Counter::default(),
+            verify_read: Counter::default(),
+            verify_damaged: Gauge::default(),
             retention_deleted: Counter::default(),
             quota_refused: Counter::default(),
         };
@@ -131,11 +151,17 @@ impl Metrics {
                 "Pages by which others that are equal are found",
                 &self.index_entries,
             ),
+            (
+                "verify_damaged",
+                "What the last scrub found damaged and could not repair",
+                &self.verify_damaged,
+            ),
         ] {
             to.register(name, help, gauge.clone());
         }
         for (name, help, counter) in [
             ("gc_runs", "Collections that have ended", &self.gc_runs),
+            ("verify_runs", "Scrubs that have ended", &self.verify_runs),
             ("retention_deleted", "Checkpoints that retention deleted", &self.retention_deleted),
             ("quota_refused", "Pushes that were refused by a quota", &self.quota_refused),
         ] {
@@ -147,6 +173,9 @@ impl Metrics {
         to.register("gc_rewritten", help, self.gc_rewritten.clone());
         let (help, counter) = ("Bytes written for it", self.gc_rewritten_bytes.clone());
         to.register_with_unit("gc_rewritten", help, Unit::Bytes, counter);
+        self.ingest.name(to);
+        let (help, counter) = ("Stored bytes that scrubs read", self.verify_read.clone());
+        to.register_with_unit("verify_read", help, Unit::Bytes, counter);
         let help = "Bytes that pushes may still fill";
         to.register_with_unit("disk_free", help, Unit::Bytes, self.disk_free.clone());
         let help = "Bytes of memory that the index of pages takes";
@@ -185,6 +214,10 @@ impl Metrics {
         raise(&self.retention_deleted, totals.retention_deleted);
         raise(&self.quota_refused, totals.quota_refused);
         self.collected(&totals.collected);
+        self.ingest.raise(&totals.ingested);
+        raise(&self.verify_runs, totals.scrubbed.runs);
+        raise(&self.verify_read, totals.scrubbed.read_bytes);
+        set(&self.verify_damaged, totals.scrubbed.damaged);
         if let Some(bytes) = disk_free_bytes {
             set(&self.disk_free, bytes);
         }

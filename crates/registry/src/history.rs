@@ -131,6 +131,7 @@ impl Registry {
             checkpoints: counts.checkpoints,
             repositories: counts.repositories,
             index: IndexStats { entries: index.entries, memory_bytes: index.memory_bytes },
+            ingested: self.totals().ingested,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         })
     }

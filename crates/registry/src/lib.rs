@@ -45,6 +45,7 @@ use futures_util::stream::BoxStream;
 use pagevault_api::Digest;
 use pagevault_api::gc::GcResult;
 use pagevault_api::retention::RetentionConfig;
+use pagevault_api::stats::IngestTotals;
 use pagevault_archive::ArchiveError;
 use pagevault_builder::BuildError;
 use pagevault_catalog::{Catalog, CatalogError};
@@ -61,7 +62,7 @@ pub use pagevault_catalog::Policies;
 pub use pagevault_pagestore::IndexStats;
 pub use pull::Blob;
 pub use referrers::Referrers;
-pub use totals::{Collected, Totals};
+pub use totals::{Collected, Scrubbed, Totals};
 
 use RegistryErrorKind as Kind;
 
@@ -136,7 +137,9 @@ pub struct Registry {
     disk: Arc<DiskStore>,
     events: events::Events,
     comparisons: Arc<comparisons::Comparisons>,
-    collected: totals::CollectedSum,
+    collected: totals::Sum<Collected>,
+    ingested: totals::Sum<IngestTotals>,
+    scrubbed: totals::Sum<Scrubbed>,
     /// By the store's clock, in seconds since the epoch.
     opened_at: u64,
 }
@@ -190,7 +193,9 @@ impl Registry {
             disk,
             events: events::Events::default(),
             comparisons: Arc::default(),
-            collected: totals::CollectedSum::default(),
+            collected: totals::Sum::default(),
+            ingested: totals::Sum::default(),
+            scrubbed: totals::Sum::default(),
             opened_at,
         });
         registry.spool.remove_abandoned().await;

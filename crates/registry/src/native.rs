@@ -93,6 +93,9 @@ impl Registry {
         match Box::pin(self.store_upload(&mut held, announced, &commit)).await {
             Ok(pushed) => {
                 self.spool.settle(&mut held, pushed.clone()).await;
+                if pushed.stored_bytes > 0 {
+                    self.ingested.add(&pushed.stats);
+                }
                 if pushed.created {
                     self.tell_pushed(&pushed.reference).await;
                 }

@@ -127,6 +127,9 @@ impl Registry {
         self.background.spawn(async move {
             let outcome = registry.verify().await;
             registry.scrub.end(outcome);
+            if let Some(run) = registry.last_verify() {
+                registry.scrubbed.add(&run);
+            }
         });
         Ok(begun)
     }
