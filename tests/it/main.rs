@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod any;
 mod fixtures;
 mod gc;
 mod history;
