@@ -14,26 +14,38 @@ use crate::fixtures::{compressed, series, singles};
 use crate::support::{Vault, sha256};
 
 /// A server that ends when it is told to.
-struct Running {
+pub(crate) struct Running {
+    pub(crate) address: String,
     client: Client,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<()>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 async fn start() -> Running {
     let Vault { registry, folder } = Vault::new().await;
-    let registry: Arc<Registry> = registry;
+    Running { _folder: Some(folder), ..serve(registry).await }
+}
+
+/// Serves what is in a registry.
+pub(crate) async fn serve(registry: Arc<Registry>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap().to_string();
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(async move {
         let settings = ServerSettings::default();
         let stopped = async { drop(stopped.await) };
         pagevault_server::serve(listener, registry, settings, stopped).await.unwrap();
     });
-    let client = Client::new(&address, ClientSettings::default()).unwrap();
-    Running { client, stop, ended, _folder: folder }
+    let client = Client::new(&format!("http://{address}"), ClientSettings::default()).unwrap();
+    Running { address, client, stop, ended, _folder: None }
+}
+
+impl Running {
+    pub(crate) async fn end(self) {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,8 +71,7 @@ async fn every_fixture_is_pushed_and_pulled_back() {
             assert!(!later || outcome.pushed.stored_bytes < first / 10, "{:?}", outcome.pushed);
         }
     }
-    server.stop.send(()).unwrap();
-    server.ended.await.unwrap();
+    server.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,6 +83,5 @@ async fn a_compressed_stream_is_pushed_as_what_is_inside() {
     assert_eq!(outcome.sent_bytes, bytes.len() as u64);
     let tar = zstd::decode_all(bytes.as_slice()).unwrap();
     assert_eq!(outcome.pushed.layer_digest.to_string(), sha256(&tar));
-    server.stop.send(()).unwrap();
-    server.ended.await.unwrap();
+    server.end().await;
 }

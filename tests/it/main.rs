@@ -10,6 +10,7 @@
 
 mod any;
 mod fixtures;
+mod flipped;
 mod gc;
 mod history;
 mod hostile;

@@ -6,6 +6,7 @@ use pagevault_objects::Key;
 
 use crate::recipe::Recipe;
 use crate::store::data_key;
+use crate::write::DATA_MAGIC;
 use crate::{Result, codec};
 
 /// Bytes that are read at once; a larger block is read alone.
@@ -31,12 +32,26 @@ pub(super) struct Block {
 impl Stretch {
     /// Where the first block begins that is not what was stored.
     pub(super) fn first_bad(&self, bytes: &[u8]) -> Option<u64> {
+        if self.is_first() && !bytes.starts_with(&DATA_MAGIC) {
+            return Some(0);
+        }
         let bad = |block: &&Block| {
             let from = (block.at - self.range.start) as usize;
             let stored = bytes.get(from..from + block.stored as usize);
             stored.is_none_or(|stored| codec::checksum(stored) != block.checksum)
         };
         self.blocks.iter().find(bad).map(|block| block.at)
+    }
+
+    /// Whether the object's magic lies before it. (An object that was a file has none.)
+    fn is_first(&self) -> bool {
+        self.blocks.first().is_some_and(|block| block.follows_magic())
+    }
+}
+
+impl Block {
+    fn follows_magic(&self) -> bool {
+        self.at == DATA_MAGIC.len() as u64
     }
 }
 
@@ -76,7 +91,8 @@ pub(super) fn stretches(recipe: &Recipe) -> Result<Vec<Stretch>> {
             }
             _ => {
                 let name = recipe.objects.get(block.object as usize).map_or("", String::as_str);
-                let (key, range) = (data_key(name)?, block.at..end);
+                let start = if block.follows_magic() { 0 } else { block.at };
+                let (key, range) = (data_key(name)?, start..end);
                 out.push((block.object, Stretch { key, range, blocks: vec![block] }));
             }
         }
