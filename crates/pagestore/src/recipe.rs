@@ -194,6 +194,23 @@ pub(crate) enum Encoding {
 }
 
 impl Recipe {
+    /// Without what is only there for another recipe that was to take its place; nothing if there is
+    /// no such thing.
+    pub(crate) fn without_leftovers(&self) -> Option<Self> {
+        let segments = self.extents.iter().flat_map(|extent| &extent.segments);
+        let sources = self.extents.iter().flat_map(|extent| &extent.sources);
+        let used = segments.map(|s| s.object).chain(sources.map(|s| s.object)).max();
+        let used = used.map_or(0, |object| object as usize + 1);
+        let needless = used > 0 && self.objects.len() > used;
+        if self.also.is_empty() && !needless {
+            return None;
+        }
+        let mut own = self.clone();
+        own.also.clear();
+        own.objects.truncate(used.max(1));
+        Some(own)
+    }
+
     /// The stored form.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, PageStoreError> {
         let body = zstd::bulk::compress(&self.encode_to_vec(), 3)?;

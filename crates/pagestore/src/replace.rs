@@ -124,6 +124,15 @@ impl PageStore {
         }
     }
 
+    /// Takes out of a recipe what a replacement that did not come to its end has left there, and would
+    /// be kept with it. One that is under way loses its turn.
+    pub(crate) async fn drop_leftovers(&self, id: &RecipeId) -> Result<()> {
+        let (recipe, seen) = self.recipe(id).await?;
+        let Some(own) = recipe.without_leftovers() else { return Ok(()) };
+        self.put_recipe(id, own, Precondition::Matches(seen)).await.map_err(lost)?;
+        Ok(())
+    }
+
     /// Checks what a recipe names, and that it would not come to stand on itself: others may be
     /// replaced at the same time. All of them have named what they will stand on by now, so of two
     /// that would stand on each other at least one finds out.

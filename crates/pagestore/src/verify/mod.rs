@@ -62,6 +62,9 @@ impl PageStore {
                 let id = RecipeId(name.to_owned());
                 let found = self.verify_recipe(&id, &mut seen, &mut touched).await?;
                 self.damaged.note(&id, found.is_some());
+                if found.is_none() {
+                    self.tidy(&id).await?;
+                }
                 if let Some(found) = found {
                     seen.damaged += 1;
                     damage.push(found);
@@ -71,6 +74,17 @@ impl PageStore {
             if !page.more {
                 return Ok((seen, touched.complete(damage)));
             }
+        }
+    }
+
+    /// Drops what is left of a replacement that was cut short.
+    async fn tidy(&self, id: &RecipeId) -> Result<()> {
+        match self.drop_leftovers(id).await {
+            // Pending, collected or written anew while we looked.
+            Err(PageStoreError::NotFound(_) | PageStoreError::Lost) => Ok(()),
+            // A scrub only reads where nothing can be written.
+            Err(PageStoreError::Store(e)) if e.kind() == ErrorKind::Full => Ok(()),
+            tidied => tidied,
         }
     }
 

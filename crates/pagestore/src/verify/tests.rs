@@ -53,9 +53,7 @@ async fn every_flipped_bit_is_found() {
             continue;
         }
         let good = memory.get(&object.key).await.unwrap().bytes;
-        // The first bytes of a data object say what it is; no recipe names them.
-        let from = if object.key.as_str().starts_with("data/") { 16 } else { 0 };
-        for at in (from..good.len()).step_by((good.len() / 30).max(1)) {
+        for at in (0..good.len()).step_by((good.len() / 30).max(1)) {
             let mut bad = good.to_vec();
             bad[at] ^= 0x20;
             memory.put(&object.key, bad.into(), Precondition::None).await.unwrap();
@@ -106,4 +104,21 @@ async fn damage_to_a_source_is_found_without_its_owner() {
     let (_, damage) = verify(&store).await;
     assert_eq!(damage.len(), 1);
     assert_eq!(damage[0].touches, [other]);
+}
+
+#[tokio::test]
+async fn what_a_replacement_left_behind_is_named_no_more() {
+    let (store, memory, [first, _, third]) = chain().await;
+    let (whole, seen) = store.recipe(&third).await.unwrap();
+    let mut both = whole.clone();
+    both.also.push(first.0.clone());
+    both.objects.push("00".repeat(16));
+    // As a writer leaves it that is killed between its two writes.
+    store.put_recipe(&third, both, Precondition::Matches(seen)).await.unwrap();
+    let before = memory.list("recipes/", None, 9).await.unwrap().objects;
+    assert_eq!(verify(&store).await.1, vec![]);
+    assert_eq!(store.recipe(&third).await.unwrap().0, whole);
+    let after = memory.list("recipes/", None, 9).await.unwrap().objects;
+    let changed = before.iter().zip(&after).filter(|(a, b)| a.stamp != b.stamp);
+    assert_eq!(changed.count(), 1, "others are not written");
 }
