@@ -21,7 +21,7 @@ use crate::places::Places;
 use crate::recipe::{Encoding, Extent, Recipe, Segment};
 use crate::share::{self, SharedWant};
 use crate::store::{PageStore, data_key};
-use crate::{PAGE, Result, codec};
+use crate::{PAGE, Result, codec, work};
 
 /// Objects up to this size are read at once, in bytes.
 const WHOLE_MAX: u64 = 4 << 20;
@@ -90,8 +90,7 @@ impl LayerReader {
         };
         let places = recipes.first().map_or_else(Places::default, |recipe| Places::of(recipe));
         let levels = recipes.into_iter().map(level).collect();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let window = (window_bytes / (4 * crate::SEGMENT_MAX as usize)).clamp(1, 2 * cores + 2);
+        let window = work::at_once(window_bytes, 4);
         let cache = BlockCache::new(window_bytes / 4);
         let budget = store.budget.clone();
         Self { inner: Arc::new(Inner { store, levels, places, cache, window, budget }) }

@@ -48,6 +48,13 @@ impl Workers {
     }
 }
 
+/// Segments that are worked on at once for one stream: enough for all cores, as far as its memory
+/// goes. `of_each` is what one takes, in segments.
+pub(crate) fn at_once(window_bytes: usize, of_each: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (window_bytes / (of_each * crate::SEGMENT_MAX as usize)).clamp(1, 2 * cores + 2)
+}
+
 /// A task that nobody needs without whoever waits for it.
 struct UnderWay<T>(JoinHandle<Result<T>>);
 

@@ -66,8 +66,8 @@ impl Registry {
         }
     }
 
-    /// Bytes of a blob, without a look at what it is made of: that grows with the blob. Whoever is
-    /// told them will not send it, so it is promised to stay for a while.
+    /// Bytes of a blob. Whoever is told them will not send it: so it is seen to that all of it is
+    /// there, without reading it, and promised to stay for a while.
     pub async fn blob_bytes(&self, repository: &str, digest: &Digest) -> Result<u64> {
         names::check(repository)?;
         let record = self.publisher().head(repository, digest).await?;

@@ -45,7 +45,7 @@ impl Stretch {
 
     /// Whether the object's magic lies before it. (An object that was a file has none.)
     fn is_first(&self) -> bool {
-        self.blocks.first().is_some_and(|block| block.follows_magic())
+        self.blocks.first().is_some_and(Block::follows_magic)
     }
 }
 

@@ -31,7 +31,7 @@ use crate::recipe::{Encoding, Extent, Frame, Recipe, Segment, Space};
 use crate::share::{Session, Sources};
 use crate::source::Source;
 use crate::store::{PageStore, RecipeId, data_key};
-use crate::{PAGE, Result, SEGMENT_MAX, policy};
+use crate::{PAGE, Result, policy, work};
 
 /// First bytes of a data object that a writer made.
 pub(crate) const DATA_MAGIC: [u8; 16] = *b"PVDATA\x01\0\0\0\0\0\0\0\0\0";
@@ -173,7 +173,7 @@ impl LayerWriter {
     pub async fn write(&mut self, part: Part, source: &Arc<dyn Source>) -> Result<()> {
         self.renew().await?;
         let (plan, mut extent) = self.plan(part)?;
-        let window = (self.store.options.window_bytes / (6 * SEGMENT_MAX as usize)).clamp(1, 8);
+        let window = work::at_once(self.store.options.window_bytes, 6);
         let plan = Arc::new(plan);
         let mut encoded = match part.kind {
             PartKind::Member => self.encode_member(part, source).buffered(window).boxed(),
