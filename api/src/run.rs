@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run<R> {
-    /// Its number, counted since the server started.
+    /// Its number: each has one more than the one before.
     pub id: u64,
     /// Whether it only says what would go.
     pub dry_run: bool,

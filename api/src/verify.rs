@@ -10,7 +10,7 @@ use crate::reference::Reference;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifyRun {
-    /// Its number, counted since the server started.
+    /// Its number: each has one more than the one before.
     pub id: u64,
     /// Whether it has ended, and how.
     pub state: VerifyState,

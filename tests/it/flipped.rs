@@ -31,7 +31,7 @@ fn page(number: u32) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        words.extend_from_slice(format!("{:08x} the same each time; ", state).as_bytes());
+        words.extend_from_slice(format!("{state:08x} the same each time; ").as_bytes());
     }
     words.truncate(4096);
     words

@@ -265,3 +265,22 @@ async fn whoever_closes_leaves_the_folder_to_the_next_at_once() {
     let refused = vault.push(&series()[0].tar).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Unavailable, "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_runs_outlives_a_restart() {
+    let vault = Vault::new().await;
+    vault.push(&series()[0].tar).await.unwrap();
+    let first = ended(&vault.registry, false).await;
+    let second = ended(&vault.registry, true).await;
+    let scrub = crate::verify::verify(&vault).await;
+    let vault = vault.restart().await;
+    assert_eq!(vault.registry.collections(), [second, first]);
+    assert_eq!(vault.registry.last_verify(), Some(scrub));
+    assert_eq!(ended(&vault.registry, false).await.id, 3);
+    // One that is damaged keeps nobody from starting.
+    let kept = vault.folder.path().join("objects/runs/collection/00000000000000000002");
+    std::fs::write(kept, b"{").unwrap();
+    let vault = vault.restart().await;
+    let known: Vec<u64> = vault.registry.collections().iter().map(|run| run.id).collect();
+    assert_eq!(known, [3, 1]);
+}

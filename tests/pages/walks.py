@@ -25,7 +25,7 @@ class Walks(Page):
         self.sees("Nothing is stored yet")
         self.sees(f"pagevault push /var/lib/kubelet/checkpoints/CHECKPOINT.tar --server {self.server.url}")
         for path, text in [("/workloads", "Nothing is stored yet"), (TIMELINE, "It has no checkpoints"),
-                           ("/retention", "There are none"), ("/collections", "None since the server started"),
+                           ("/retention", "There are none"), ("/collections", "None yet"),
                            ("/compare", "Give two references")]:
             self.open(path)
             self.sees(text)

@@ -16,6 +16,7 @@ mod query;
 mod record;
 mod retained;
 mod rows;
+mod runs;
 mod scan;
 mod tags;
 mod truth;
@@ -36,6 +37,7 @@ pub use record::{
     BlobLocation, BlobRecord, CheckpointRecord, ManifestRecord, Mark, NewManifest, TagRecord,
 };
 pub use retained::{NamespaceUse, RetainedCheckpoint};
+pub use runs::RunKind;
 pub use scan::{Listed, ListedKind};
 
 use view::View;

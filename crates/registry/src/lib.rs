@@ -199,6 +199,7 @@ impl Registry {
             opened_at,
         });
         registry.spool.remove_abandoned().await;
+        registry.remember_runs().await?;
         let background = &registry.background;
         background.spawn_endless(tidy(Arc::downgrade(&registry)));
         background.spawn_endless(landed::work(Arc::downgrade(&registry), waiting));

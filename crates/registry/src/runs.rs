@@ -1,5 +1,7 @@
 //! Runs of one kind of work: one at a time in a process, and what became of the last ones.
 
+mod kept;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +13,7 @@ use crate::Result;
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 
 /// Runs that are remembered.
-const REMEMBERED: usize = 50;
+pub(crate) const REMEMBERED: usize = 50;
 
 /// What is known of the runs of one kind; `R` is what one of them does.
 #[derive(Debug)]
@@ -34,6 +36,13 @@ impl<R: Clone> Runs<R> {
     pub(crate) fn new(what: &'static str) -> Self {
         let state = State { started: 0, runs: VecDeque::new(), current: None };
         Self { what, state: Mutex::new(state) }
+    }
+
+    /// Remembers what became of runs before this process, newest first.
+    pub(crate) fn restore(&self, runs: Vec<Run<R>>) {
+        let mut state = self.lock();
+        state.started = runs.iter().map(|run| run.id).max().unwrap_or(0);
+        state.runs = runs.into();
     }
 
     /// Begins a run, if there is none.
@@ -103,7 +112,7 @@ impl<R: Clone> Runs<R> {
     pub(crate) fn one(&self, id: u64) -> Result<Run<R>> {
         let found = self.all().into_iter().find(|run| run.id == id);
         found.ok_or_else(|| {
-            let message = format!("no run {id}: the last {REMEMBERED} since the start are known");
+            let message = format!("no run {id}: the last {REMEMBERED} are known");
             RegistryError::new(Kind::RunUnknown, message)
         })
     }

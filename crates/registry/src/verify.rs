@@ -32,6 +32,11 @@ impl Scrub {
         self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Remembers the last one before this process.
+    pub(crate) fn restore(&self, run: Option<VerifyRun>) {
+        *self.lock() = run;
+    }
+
     fn begin(&self) -> Result<VerifyRun> {
         let mut run = self.lock();
         let last = run.as_ref();
@@ -129,12 +134,13 @@ impl Registry {
             registry.scrub.end(outcome);
             if let Some(run) = registry.last_verify() {
                 registry.scrubbed.add(&run);
+                registry.keep_scrub(&run).await;
             }
         });
         Ok(begun)
     }
 
-    /// The scrub that is running, or the last one since the server started.
+    /// The scrub that is running, or the last one.
     pub fn last_verify(&self) -> Option<VerifyRun> {
         self.scrub.lock().clone()
     }

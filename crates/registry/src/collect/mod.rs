@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use pagevault_api::event::EventKind;
 use pagevault_api::gc::{GcBuried, GcCounts, GcKept, GcResult, GcRun, GcTrigger};
+use pagevault_catalog::RunKind;
 use pagevault_pagestore::{Rebase, Watch};
 use tracing::Instrument as _;
 
@@ -47,6 +48,7 @@ impl Registry {
                 if !dry_run {
                     registry.collected.add(run.result.as_ref());
                 }
+                registry.keep_run(RunKind::Collection, &run).await;
                 registry.events.tell(EventKind::GcFinished { run: Box::new(run) });
             }
         };
@@ -57,7 +59,7 @@ impl Registry {
         Ok(run)
     }
 
-    /// The collections of this process, newest first; the current one with its progress.
+    /// The last collections, newest first; the current one with its progress.
     pub fn collections(&self) -> Vec<GcRun> {
         self.runs.all()
     }

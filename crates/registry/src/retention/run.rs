@@ -9,7 +9,7 @@ use pagevault_api::page::Page;
 use pagevault_api::reference::Selector;
 use pagevault_api::retention::{RetentionAction, RetentionDecision, RetentionResult, RetentionRun};
 use pagevault_api::run::RunTrigger;
-use pagevault_catalog::RetainedCheckpoint;
+use pagevault_catalog::{RetainedCheckpoint, RunKind};
 use pagevault_pagestore::{Phase, Watch};
 
 use super::decide::decide;
@@ -41,6 +41,11 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// Remembers what became of runs before this process.
+    pub(crate) fn restore(&self, runs: Vec<RetentionRun>) {
+        self.runs.restore(runs);
+    }
+
     /// Asks the run that is at work to end.
     pub(crate) fn cancel(&self) {
         self.runs.cancel();
@@ -92,7 +97,7 @@ impl Registry {
         Ok((run, watch))
     }
 
-    /// The runs of this process, newest first; the current one with its progress.
+    /// The last runs, newest first; the current one with its progress.
     pub fn retention_runs(&self) -> Vec<RetentionRun> {
         self.retention.runs.all()
     }
@@ -159,6 +164,7 @@ impl Registry {
         }
         self.retention.runs.end(id, outcome);
         if let Ok(run) = self.retention.runs.one(id) {
+            self.keep_run(RunKind::Retention, &run).await;
             self.events.tell(EventKind::RetentionFinished { run: Box::new(run) });
         }
     }

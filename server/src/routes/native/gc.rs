@@ -39,7 +39,7 @@ async fn begin(app: &Shared, request: Request) -> Handled {
 
 /// List collections
 ///
-/// Those since the server started, newest first.
+/// The last ones, newest first.
 #[utoipa::path(
     get, path = "/gc", tag = "operation",
     responses((status = 200, body = Page<Run<GcResult>>), Problems)

@@ -131,7 +131,7 @@ async fn begin(app: &Shared, request: Request) -> Handled {
 
 /// List runs
 ///
-/// Those since the server started, newest first.
+/// The last ones, newest first.
 #[utoipa::path(
     get, path = "/retention/runs", tag = "retention",
     responses((status = 200, body = Page<Run<RetentionResult>>), Problems)

@@ -13,7 +13,7 @@ export function show(main) {
   const current = h("div", { class: "place" });
   const list = pending(() => get("/gc"), ({ items }) => {
     if (items[0]?.state === "running") watch(items[0].id);
-    return items.length ? runs(items) : empty("None since the server started. One begins by itself within the hour.");
+    return items.length ? runs(items) : empty("None yet. One begins by itself within the hour.");
   });
   let watched;
   const watch = async (id) => {

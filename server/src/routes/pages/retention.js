@@ -104,7 +104,7 @@ function runner() {
     act: async () => { await start(false); last.remove(); },
   }) }, "Apply");
   const last = pending(() => get("/retention/runs"), ({ items }) => {
-    if (!items.length) return empty("No run since the server started. Policies are applied before each collection.");
+    if (!items.length) return empty("No run yet. Policies are applied before each collection.");
     watch(items[0].id);
     return [];
   });
