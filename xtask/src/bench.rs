@@ -17,6 +17,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
         bail!("the benchmarks cannot run: {why}");
     }
     let built = succeeds(command(cargo(), &["build", "--release", "--package", "pagevault"]))?;
+    let load = ["build", "--release", "--package", "pagevault-tests", "--example", "load"];
+    let built = built && succeeds(command(cargo(), &load))?;
     if !built || !succeeds(command("tests/e2e/node/up", &["--bench"]))? {
         return Ok(false);
     }
