@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pagevault_api::checkpoint::{Checkpoint, LabelChanges, Pin, PinRequest};
 use pagevault_api::event::EventKind;
-use pagevault_api::reference::{Reference, Selector};
+use pagevault_api::reference::Reference;
 use pagevault_api::upload::{LABELS_MAX, PushOptions, TEXT_BYTES_MAX};
 use pagevault_catalog::CheckpointRecord;
 
@@ -62,12 +62,11 @@ impl Registry {
         .await
     }
 
-    /// Removes a checkpoint with its tags, unless it is pinned. By a tag too the checkpoint goes, not
-    /// only its name.
+    /// Removes a checkpoint with its tags and what is said about it, unless it is pinned. By a tag too
+    /// the checkpoint goes, not only its name.
     pub async fn delete_checkpoint(&self, reference: &Reference) -> Result<()> {
         let Found { manifest, .. } = self.find(reference).await?;
-        let digest = Selector::Digest(manifest.digest);
-        self.delete_manifest(&reference.repository, &digest).await
+        self.delete_image(&reference.repository, &manifest.digest).await
     }
 
     /// Changes the record of a checkpoint; what `change` refuses stays as it is.

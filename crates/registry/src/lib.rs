@@ -1,6 +1,7 @@
 //! The use cases of Pagevault, without HTTP: ingest a checkpoint, push and pull over OCI, look
 //! things up. The server, the tests and the demo call these and nothing below.
 
+mod about;
 mod background;
 mod blobs;
 mod collect;

@@ -193,11 +193,12 @@ impl Registry {
     ) -> Result<(NewManifest, Blobs, usize)> {
         let parsed = AnyManifest::read(&bytes)?;
         let media_type = parsed.media_type(media_type)?;
-        let named: Vec<_> = parsed.blobs().map(|n| n.digest.clone()).collect();
-        let blobs = self.locate(repository, &named).await?;
+        let blobs = self.locate(repository, &parsed).await?;
         let here: HashSet<&Digest> = blobs.iter().map(|(digest, _)| digest).collect();
-        let missing = named.iter().filter(|digest| !here.contains(digest)).count();
-        let mut references = named;
+        // What others distribute may be here as well; if it is not, nobody misses it.
+        let named = parsed.blobs().filter(|n| !n.is_foreign() || here.contains(&n.digest));
+        let mut references: Vec<Digest> = named.map(|n| n.digest.clone()).collect();
+        let missing = references.iter().filter(|digest| !here.contains(digest)).count();
         // An index may name manifests that are not here (sparse): clients copy one platform of it.
         references.extend(parsed.manifests.iter().map(|n| n.digest.clone()));
         let artifact_type = parsed.artifact_type.or(match media_type.as_str() {
@@ -221,16 +222,22 @@ impl Registry {
 
     /// Where blobs are. One that the repository never held may be missing, as an image may be
     /// copied in part; one that it held and holds no more is what the client counts on, and it must
-    /// be told to send it again.
-    async fn locate(&self, repository: &str, named: &[Digest]) -> Result<Blobs> {
+    /// be told to send it again, unless others distribute it.
+    async fn locate(&self, repository: &str, manifest: &AnyManifest) -> Result<Blobs> {
         let (mut blobs, mut seen) = (Blobs::new(), HashSet::new());
-        for digest in named.iter().filter(|digest| seen.insert(*digest)) {
+        for named in manifest.blobs().filter(|named| seen.insert(&named.digest)) {
+            let digest = &named.digest;
             let found = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
             if let Some(blob) = found {
-                if !self.publisher().is_whole(&blob).await? {
+                if self.publisher().is_whole(&blob).await? {
+                    blobs.push((digest.clone(), blob));
+                    continue;
+                }
+                if !named.is_foreign() {
                     return Err(gone(digest));
                 }
-                blobs.push((digest.clone(), blob));
+            }
+            if named.is_foreign() {
                 continue;
             }
             let held = self.catalog.has_held_blob(repository, digest).await;
@@ -268,9 +275,9 @@ impl AnyManifest {
         Ok(said.or(self.media_type.as_deref()).unwrap_or(guessed).to_owned())
     }
 
-    /// The blobs that it names and that a registry distributes.
+    /// The blobs that it names.
     fn blobs(&self) -> impl Iterator<Item = &Named> {
-        self.config.iter().chain(&self.layers).filter(|named| !named.is_foreign())
+        self.config.iter().chain(&self.layers)
     }
 }
 

@@ -5,7 +5,7 @@ use pagevault_testkit::{Flavour, Tarball};
 use serde_json::{Value, json};
 
 use crate::contract::Contract;
-use crate::support::Server;
+use crate::support::{MANIFEST, Server, sha256};
 
 /// A real checkpoint.
 fn fixture(name: &str) -> Vec<u8> {
@@ -233,4 +233,46 @@ async fn events_are_told_as_they_happen() {
     let ran = ["retention-started", "retention-finished"];
     assert_eq!(told[..4], ["checkpoint-pushed", changed, changed, "checkpoint-deleted"]);
     assert_eq!(told[4..], ran);
+}
+
+#[tokio::test]
+async fn what_is_said_about_a_checkpoint_goes_with_it() {
+    let server = Server::start().await;
+    let tar = Tarball::new(Flavour::CriO).build();
+    let pushed =
+        server.ask("POST /api/v1/checkpoints?ref=a/b:c", &[], tar).await.expect(201).json();
+    let digest = pushed["digest"].as_str().unwrap();
+    let config = server.push_blob("a/b", b"{}").await;
+    let put = async |tag: &str, subject: Option<&str>, note: &str| {
+        let mut manifest = serde_json::json!({
+            "schemaVersion": 2, "mediaType": MANIFEST, "layers": [], "annotations": {"note": note},
+            "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+        });
+        if let Some(digest) = subject {
+            manifest["subject"] =
+                serde_json::json!({"mediaType": MANIFEST, "digest": digest, "size": 2});
+        }
+        let line = format!("PUT /v2/a/b/manifests/{tag}");
+        let body = manifest.to_string();
+        let digest = sha256(body.as_bytes());
+        let line = if tag.is_empty() { line + &digest } else { line };
+        server.ask(&line, &[("content-type", MANIFEST)], body).await.expect(201);
+        digest
+    };
+    let of = |digest: &str, kind: &str| digest.replacen(':', "-", 1) + kind;
+    let signature = put(&of(digest, ".sig"), None, "signature").await;
+    let about_it = put(&of(&signature, ".att"), None, "about the signature").await;
+    let report = put("", Some(digest), "report").await;
+    let shared = put(&of(digest, ".sbom"), None, "has another name").await;
+    put("other", None, "has another name").await;
+    let another = put(&of(&sha256(b"another image"), ".sig"), None, "of another").await;
+    server.ask("DELETE /api/v1/checkpoints/a%2Fb%3Ac", &[], "").await.expect(204);
+    for gone in [digest, &signature, &about_it, &report] {
+        server.get(&format!("/v2/a/b/manifests/{gone}")).await.expect(404);
+    }
+    for kept in [&shared, &another, "other"] {
+        server.get(&format!("/v2/a/b/manifests/{kept}")).await.expect(200);
+    }
+    let tags = server.get("/v2/a/b/tags/list").await.expect(200).json();
+    assert_eq!(tags["tags"], serde_json::json!(["other", of(&sha256(b"another image"), ".sig")]));
 }

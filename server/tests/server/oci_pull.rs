@@ -170,3 +170,18 @@ async fn lists_in_pages() {
     assert_eq!(catalog.header("link"), "</v2/_catalog?n=1&last=x%2Fy>; rel=\"next\"");
     server.get("/v2/_catalog?n=x").await.expect(400);
 }
+
+#[tokio::test]
+async fn who_pulls_memory_is_warned() {
+    let server = Server::start().await;
+    let tar = pagevault_testkit::Tarball::new(pagevault_testkit::Flavour::CriO).build();
+    server.ask("POST /api/v1/checkpoints?ref=a/b:c", &[], tar).await.expect(201);
+    let pulled = server.get("/v2/a/b/manifests/c").await.expect(200);
+    let warning = "299 - \"this image holds the memory of processes, and the secrets in it\"";
+    assert_eq!(pulled.header("warning"), warning);
+    let head = server.ask("HEAD /v2/a/b/manifests/c", &[], "").await.expect(200);
+    assert_eq!(head.header("warning"), warning);
+    server.push_image("a/image", "v1", b"no memory").await;
+    let image = server.get("/v2/a/image/manifests/v1").await.expect(200);
+    assert!(image.headers.get("warning").is_none());
+}

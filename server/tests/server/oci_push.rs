@@ -194,6 +194,37 @@ async fn manifests_that_are_refused() {
 }
 
 #[tokio::test]
+async fn layers_that_others_distribute() {
+    let server = Server::start().await;
+    let config = server.push_blob("a", b"{}").await;
+    let here = noise(100_000);
+    let naming = serde_json::json!({
+        "schemaVersion": 2, "mediaType": MANIFEST,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": config, "size": 2},
+        "layers": [
+            {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar", "size": 5, "digest": sha256(b"other")},
+            {"mediaType": "application/vnd.oci.image.layer.v1.tar", "size": 100_000, "digest": sha256(&here),
+             "urls": ["https://elsewhere.example/layer"]},
+        ],
+    })
+    .to_string();
+    let put = || {
+        let kind = [("content-type", MANIFEST)];
+        server.ask("PUT /v2/a/manifests/x", &kind, naming.clone())
+    };
+    let absent = put().await.expect(201);
+    assert!(absent.headers.get("warning").is_none(), "nothing is missing");
+    // Some clients send them all the same: then they stay as any other.
+    let layer = server.push_blob("a", &here).await;
+    server.ask("DELETE /v2/a/manifests/x", &[], "").await.expect(202);
+    put().await.expect(201);
+    let explained = server.get(&format!("/api/v1/gc/explain?digest={layer}")).await.expect(200);
+    let because = explained.json()["items"][0]["because"].to_string();
+    assert!(because.contains(&sha256(naming.as_bytes())), "{because}");
+    server.get("/v2/a/manifests/x").await.expect(200);
+}
+
+#[tokio::test]
 async fn large_manifests() {
     let server = Server::start().await;
     let config = server.push_blob("a", b"{}").await;

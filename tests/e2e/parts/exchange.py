@@ -182,8 +182,12 @@ class Exchange:
         self.run("buildah", "config", "--label", "by=buildah", container)
         self.run("buildah", "commit", "--quiet", container, "localhost/built:1")
         self.run("buildah", "push", "--quiet", "localhost/built:1", f"docker://{self.ref('buildah-image')}")
-        stored(self.server, "buildah-image", "it")
+        digest = stored(self.server, "buildah-image", "it")
+        self.run("buildah", "rm", container)
+        self.run("buildah", "rmi", "--all", "--force")
         self.run("buildah", "pull", "--quiet", self.ref("buildah-image"))
+        image = self.run("buildah", "images", "--format", "{{.Digest}}", self.ref("buildah-image"))
+        same(image, digest)
 
     def file(self, name, size):
         path = self.scratch / name

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use pagevault_api::event::EventKind;
 use pagevault_api::page::Page;
-use pagevault_api::reference::Selector;
 use pagevault_api::retention::{RetentionAction, RetentionDecision, RetentionResult, RetentionRun};
 use pagevault_api::run::RunTrigger;
 use pagevault_catalog::{RetainedCheckpoint, RunKind};
@@ -18,8 +17,11 @@ use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::runs::Runs;
 use crate::{Registry, Result, blocking, catalog_error, store_error};
 
-/// Checkpoints that are deleted before all is looked at again.
+/// Checkpoints that are deleted before all is looked at again, at least.
 const ROUND: usize = 256;
+
+/// Times that all is looked at again, at most: that grows with what there is.
+const ROUNDS: usize = 16;
 
 /// The runs of this process, and the plan of the newest.
 #[derive(Debug)]
@@ -199,7 +201,7 @@ impl Registry {
         let mut result = RetentionResult { deleted: 0, logical_bytes: 0, ..plan.result() };
         let mut deleted = Vec::new();
         watch.begin(Phase::Remove, Some(going.len() as u64));
-        for round in going.chunks(ROUND) {
+        for round in going.chunks(ROUND.max(going.len().div_ceil(ROUNDS))) {
             let chosen = self.chosen(&deleted, weighed).await?;
             for number in round {
                 watch.step().map_err(store_error)?;
@@ -236,10 +238,9 @@ impl Registry {
         .await
     }
 
-    /// Deletes a checkpoint; false if it is gone already, or pinned.
+    /// Deletes a checkpoint, with what is said about it; false if it is gone already, or pinned.
     async fn let_go(&self, row: &RetainedCheckpoint) -> Result<bool> {
-        let selector = Selector::Digest(row.summary.digest.clone());
-        match self.delete_manifest(&row.repository, &selector).await {
+        match self.delete_image(&row.repository, &row.summary.digest).await {
             Ok(()) => {
                 self.retention.deleted.fetch_add(1, Ordering::Relaxed);
                 Ok(true)
