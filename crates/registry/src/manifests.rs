@@ -196,9 +196,9 @@ impl Registry {
         let blobs = self.locate(repository, &parsed).await?;
         let here: HashSet<&Digest> = blobs.iter().map(|(digest, _)| digest).collect();
         // What others distribute may be here as well; if it is not, nobody misses it.
-        let named = parsed.blobs().filter(|n| !n.is_foreign() || here.contains(&n.digest));
-        let mut references: Vec<Digest> = named.map(|n| n.digest.clone()).collect();
-        let missing = references.iter().filter(|digest| !here.contains(digest)).count();
+        let missing = parsed.blobs().filter(|n| !n.is_foreign() && !here.contains(&n.digest));
+        let missing = missing.map(|n| &n.digest).collect::<HashSet<_>>().len();
+        let mut references: Vec<Digest> = parsed.blobs().map(|n| n.digest.clone()).collect();
         // An index may name manifests that are not here (sparse): clients copy one platform of it.
         references.extend(parsed.manifests.iter().map(|n| n.digest.clone()));
         let artifact_type = parsed.artifact_type.or(match media_type.as_str() {
