@@ -208,19 +208,33 @@ async fn put_manifest(publisher: &Publisher, repository: &str, number: u64) -> R
 /// Deletes a manifest.
 pub(super) async fn delete(world: &World, repository: &str, number: u64) -> Result<()> {
     let begun = world.tick();
-    let removed = world.catalog.delete_manifest(repository, &manifest_digest(number)).await;
+    let removed = world.catalog().delete_manifest(repository, &manifest_digest(number)).await;
     if removed.map_err(catalog_error)? {
         world.log(repository, number, begun, false);
     }
     Ok(())
 }
 
+/// Sets a tag to a manifest; nothing if that is not there.
+pub(super) async fn tag(world: &World, repository: &str, tag: &str, number: u64) -> Result<()> {
+    let (catalog, digest) = (world.catalog(), manifest_digest(number));
+    match catalog.find_manifest(repository, &digest).await.map_err(catalog_error)? {
+        Some(_) => catalog.put_tag(repository, tag, &digest).await.map_err(catalog_error),
+        None => Ok(()),
+    }
+}
+
+/// Deletes a tag.
+pub(super) async fn untag(world: &World, repository: &str, tag: &str) -> Result<()> {
+    world.catalog().delete_tag(repository, tag).await.map(drop).map_err(catalog_error)
+}
+
 /// Deletes a blob by itself, which no client should do to one that a manifest names.
 pub(super) async fn delete_blob(world: &World, repository: &str, number: u64) -> Result<()> {
     let digest = layer_digest(number);
     world.deleted_blobs.borrow_mut().insert((repository.to_owned(), digest.to_string()));
-    world.catalog.delete_blob(repository, &digest).await.map_err(catalog_error)?;
-    world.catalog.end_promises(repository, &digest).await.map_err(catalog_error)
+    world.catalog().delete_blob(repository, &digest).await.map_err(catalog_error)?;
+    world.catalog().end_promises(repository, &digest).await.map_err(catalog_error)
 }
 
 /// Collects so many times; what fails because others were faster is no matter.

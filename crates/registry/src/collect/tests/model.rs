@@ -1,13 +1,13 @@
 //! Any sequence of pushes, deletes, collections and crashes agrees with a set of names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pagevault_objects::{FaultStore, LastWrite, MemoryStore};
 use pagevault_pagestore::Watch;
 use proptest::prelude::*;
 
-use super::actors::{LAYERS, delete, push_native, push_oci, upkeep};
+use super::actors::{LAYERS, delete, push_native, push_oci, store_anew, tag, untag, upkeep};
 use super::rest::{all_goes, keys, only_what_is_needed_stays};
 use super::schedule::now;
 use super::world::{Plain, World, manifest_digest};
@@ -15,12 +15,22 @@ use crate::Result;
 use crate::collect::CollectSettings;
 
 const REPOSITORIES: [&str; 2] = ["a", "a/b"];
+const TAGS: [&str; 2] = ["latest", "v1"];
+
+/// Manifests by repository; and what tags point to.
+type Manifests = BTreeSet<(String, String)>;
+type Tags = BTreeMap<(usize, usize), u64>;
 
 #[derive(Debug, Clone)]
 enum Step {
     Push(usize, u64),
     PushOci(usize, u64),
     Delete(usize, u64),
+    /// A layer is stored anew in its place, as one that landed is.
+    Anew(usize, u64),
+    /// A tag is set, or moved, to a manifest that is there.
+    Tag(usize, usize, u64),
+    Untag(usize, usize),
     Collect {
         dry_run: bool,
     },
@@ -35,6 +45,9 @@ fn step() -> impl Strategy<Value = Step> {
         5 => place().prop_map(|(repository, number)| Step::Push(repository, number)),
         2 => place().prop_map(|(repository, number)| Step::PushOci(repository, number)),
         4 => place().prop_map(|(repository, number)| Step::Delete(repository, number)),
+        2 => place().prop_map(|(repository, number)| Step::Anew(repository, number)),
+        4 => (place(), 0..TAGS.len()).prop_map(|((repository, number), tag)| Step::Tag(repository, tag, number)),
+        1 => (0..REPOSITORIES.len(), 0..TAGS.len()).prop_map(|(r, tag)| Step::Untag(r, tag)),
         3 => any::<bool>().prop_map(|dry_run| Step::Collect { dry_run }),
         2 => (0..30u64, any::<bool>()).prop_map(|(write, kept)| Step::Crash(write, kept)),
         2 => (0..2_000u64).prop_map(Step::Pass),
@@ -51,6 +64,11 @@ async fn run(world: &World, step: &Step) -> Result<()> {
             push_oci(world, REPOSITORIES[repository], Some(from), number).await
         }
         Step::Delete(repository, number) => delete(world, REPOSITORIES[repository], number).await,
+        Step::Anew(repository, number) => store_anew(world, REPOSITORIES[repository], number).await,
+        Step::Tag(repository, name, number) => {
+            tag(world, REPOSITORIES[repository], TAGS[name], number).await
+        }
+        Step::Untag(repository, name) => untag(world, REPOSITORIES[repository], TAGS[name]).await,
         Step::Collect { dry_run } => {
             let settings =
                 CollectSettings { dry_run, grace_seconds: 3600, alone_since: None, rebase_gain: 0 };
@@ -66,7 +84,7 @@ async fn run(world: &World, step: &Step) -> Result<()> {
 }
 
 /// The manifests that there are, each of which can be pulled.
-fn seen(memory: &MemoryStore) -> BTreeSet<(String, String)> {
+fn seen(memory: &MemoryStore) -> Manifests {
     let plain = Plain::over(memory);
     let manifests = plain.manifests();
     for (repository, record) in &manifests {
@@ -75,10 +93,41 @@ fn seen(memory: &MemoryStore) -> BTreeSet<(String, String)> {
     manifests.into_iter().map(|(repository, m)| (repository, m.digest.to_string())).collect()
 }
 
+/// The tags that there are.
+fn tags(memory: &MemoryStore) -> Tags {
+    let plain = Plain::over(memory);
+    let mut found = Tags::new();
+    for (repository, name) in
+        (0..REPOSITORIES.len()).flat_map(|r| (0..TAGS.len()).map(move |t| (r, t)))
+    {
+        let tag = now(plain.catalog.find_tag(REPOSITORIES[repository], TAGS[name])).unwrap();
+        let digest = tag.map(|tag| tag.digest);
+        let number = digest.and_then(|digest| (0..LAYERS).find(|n| manifest_digest(*n) == digest));
+        found.extend(number.map(|number| ((repository, name), number)));
+    }
+    found
+}
+
+/// What a step that has come to its end does to tags.
+fn apply(step: &Step, live: &Manifests, tags: &mut Tags) {
+    match *step {
+        Step::Tag(r, name, number) if live.contains(&target(r, number)) => {
+            tags.insert((r, name), number);
+        }
+        Step::Untag(r, name) => drop(tags.remove(&(r, name))),
+        Step::Delete(r, number) => tags.retain(|(of, _), to| (*of, *to) != (r, number)),
+        _ => {}
+    }
+}
+
+fn target(repository: usize, number: u64) -> (String, String) {
+    (REPOSITORIES[repository].to_owned(), manifest_digest(number).to_string())
+}
+
 fn model(steps: &[Step]) {
     let mut memory = MemoryStore::default();
     memory.advance_clock(1_000_000);
-    let mut live = BTreeSet::new();
+    let (mut live, mut named) = (Manifests::new(), Tags::new());
     let mut crash = None;
     for step in steps {
         match *step {
@@ -97,15 +146,23 @@ fn model(steps: &[Step]) {
         let outcome = now(run(&world, step));
         drop(world);
         memory = store.durable_image();
-        let target = |repository: usize, number| {
-            (REPOSITORIES[repository].to_owned(), manifest_digest(number).to_string())
-        };
         let (name, expected) = match *step {
             Step::Push(r, n) | Step::PushOci(r, n) => (Some(target(r, n)), true),
             Step::Delete(r, n) => (Some(target(r, n)), false),
             _ => (None, false),
         };
         let found = seen(&memory);
+        let (before, pointed) = (named.clone(), tags(&memory));
+        apply(step, &live, &mut named);
+        if outcome.is_err() {
+            // Each tag is as it was or as it was to be; one that points to nothing is nobody's.
+            for place in before.keys().chain(named.keys()) {
+                let is = pointed.get(place);
+                assert!(is == before.get(place) || is == named.get(place), "{place:?} {step:?}");
+            }
+            named.clone_from(&pointed);
+        }
+        assert_eq!(pointed, named, "tags after {step:?}");
         match name {
             Some(name) if outcome.is_err() => {
                 // What a crash has cut off has happened, or has not.

@@ -24,7 +24,7 @@ fn a_publisher_that_gives_up_leaves_a_blob_as_it_was() {
     let world = World::new(memory.clone(), Arc::new(memory.clone()), false);
     let (publisher, layer) = (world.publisher(), layer_digest(0));
     now(push_oci(&world, "a", None, 0)).unwrap();
-    let before = now(world.catalog.find_blob("a", &layer)).unwrap().unwrap();
+    let before = now(world.catalog().find_blob("a", &layer)).unwrap().unwrap();
     let BlobLocation::Recipe(old) = &before.location else { panic!("not in the page store") };
     // Condemned, though the manifest names it, so it stays; and so is what should replace it.
     condemn(&memory, old);
@@ -36,7 +36,7 @@ fn a_publisher_that_gives_up_leaves_a_blob_as_it_was() {
     };
     let error = now(publisher.blob("a", &layer, record)).unwrap_err();
     assert_eq!(error.kind(), Kind::Collected);
-    assert_eq!(now(world.catalog.find_blob("a", &layer)).unwrap(), Some(before));
+    assert_eq!(now(world.catalog().find_blob("a", &layer)).unwrap(), Some(before));
     world.check_visible();
     // A further image of that layer gets it under a new name.
     now(push_oci(&world, "a/b", Some("a"), 0)).unwrap();

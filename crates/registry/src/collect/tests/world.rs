@@ -22,10 +22,15 @@ pub(super) struct Event {
     pub(super) push: bool,
 }
 
+/// Processes that write to one store, where there are several.
+const PROCESSES: usize = 3;
+
 /// What the clients of a run share.
 pub(super) struct World {
     pub(super) memory: MemoryStore,
-    pub(super) catalog: Arc<Catalog>,
+    /// One for each process: what others write, its view does not know.
+    catalogs: Vec<Arc<Catalog>>,
+    turn: Cell<usize>,
     /// By repository and manifest.
     pub(super) events: RefCell<BTreeMap<(String, u64), Vec<Event>>>,
     /// Blobs that clients have deleted by themselves.
@@ -48,12 +53,15 @@ impl World {
     /// Over a store; alone with it or not: then each client is a process of its own, which knows of
     /// the others by the store only.
     pub(super) fn new(memory: MemoryStore, store: Arc<dyn ObjectStore>, alone: bool) -> Self {
-        let catalog = now(Catalog::open_in_memory(Arc::clone(&store))).unwrap();
+        let processes = if alone { 1 } else { PROCESSES };
+        let open = |_| Arc::new(now(Catalog::open_in_memory(Arc::clone(&store))).unwrap());
+        let catalogs = (0..processes).map(open).collect();
         let exclusive = alone.then(|| pages(store, true));
         Self {
             plain: Plain::over(&memory),
             memory,
-            catalog: Arc::new(catalog),
+            catalogs,
+            turn: Cell::new(0),
             events: RefCell::default(),
             deleted_blobs: RefCell::default(),
             clock: Cell::new(0),
@@ -70,7 +78,13 @@ impl World {
     pub(super) fn publisher(&self) -> Publisher {
         let shared = || pages(Arc::new(YieldStore(self.memory.clone())), false);
         let pages = self.exclusive.clone().unwrap_or_else(shared);
-        Publisher { pages, catalog: Arc::clone(&self.catalog) }
+        Publisher { pages, catalog: self.catalog() }
+    }
+
+    /// The catalog of the next process.
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        let turn = self.turn.replace(self.turn.get() + 1);
+        Arc::clone(&self.catalogs[turn % self.catalogs.len()])
     }
 
     pub(super) fn collector(&self) -> Collector {
