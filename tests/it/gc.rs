@@ -230,6 +230,13 @@ async fn on_a_full_disk_pushes_are_refused_and_all_else_goes_on() {
     for (pushed, tar) in &pushed {
         assert_eq!(vault.pull(&pushed.reference).await, **tar);
     }
+    // To the last byte: what cannot be noted is refused with its reason.
+    let last = disk.0.join("last");
+    let _ = std::fs::write(&last, vec![1; 8 << 20]);
+    let refused = vault.registry.delete_checkpoint(&pushed[0].0.reference).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Full, "{refused}");
+    assert_eq!(vault.pull(&pushed[0].0.reference).await, *pushed[0].1);
+    std::fs::remove_file(last).unwrap();
     delete(&vault.registry, &pushed[0].0.reference).await;
     let result = collect(&vault.registry, false).await;
     assert!(result.freed_bytes > 0, "{result:?}");

@@ -31,8 +31,20 @@ pub enum CatalogError {
     Store(#[from] ObjectError),
     /// The view failed; it can be deleted while the server is stopped.
     #[error("the view (view.sqlite): {0}")]
-    View(#[from] rusqlite::Error),
+    View(#[source] rusqlite::Error),
+    /// The view has no room: the disk is full to its last byte, which pushes leave alone.
+    #[error("no room for the view (view.sqlite): make room on its disk")]
+    Full(#[source] rusqlite::Error),
     /// Something that cannot be written down, or no random numbers: a fault of ours.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl From<rusqlite::Error> for CatalogError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full(error),
+            _ => Self::View(error),
+        }
+    }
 }

@@ -343,6 +343,7 @@ fn catalog_error(error: CatalogError) -> RegistryError {
         CatalogError::Corrupt { .. } => {
             RegistryError::new(Kind::Damaged, error.to_string()).caused_by(error)
         }
+        CatalogError::Full(_) => RegistryError::new(Kind::Full, error.to_string()).caused_by(error),
         CatalogError::Cursor => {
             RegistryError::new(Kind::Invalid, error.to_string()).caused_by(error)
         }
