@@ -61,15 +61,18 @@ pub(crate) fn promises(repository: &str) -> String {
     format!("{PROMISES}{repository}/_blobs/")
 }
 
-/// Where the promises about one blob are.
+/// What the names of the promises about one blob begin with. A folder for each blob would stay when it
+/// is empty, and one for all of them would grow; so there are 256 in a repository.
 pub(crate) fn promises_of(repository: &str, digest: &Digest) -> String {
-    format!("{}{}/", promises(repository), file_name(digest))
+    let folder = digest.digest().get(..2).unwrap_or("xx");
+    format!("{}{folder}/{}.", promises(repository), file_name(digest))
 }
 
-/// What a promise is about.
+/// What a promise is about. Before, each blob had a folder for its promises.
 pub(crate) fn parse_promise(key: &str) -> Option<(String, Digest)> {
-    let (rest, _) = key.strip_prefix(PROMISES)?.rsplit_once('/')?;
-    let (repository, file) = rest.split_once("/_blobs/")?;
+    let (repository, rest) = key.strip_prefix(PROMISES)?.split_once("/_blobs/")?;
+    let (folder, last) = rest.split_once('/')?;
+    let file = last.split_once('.').map_or(folder, |(file, _)| file);
     Some((repository.to_owned(), file.replacen('-', ":", 1).parse().ok()?))
 }
 
@@ -95,7 +98,10 @@ mod tests {
         }
         let digest: Digest = format!("sha256:{}", "ab".repeat(32)).parse().unwrap();
         let promise = format!("{}x", promises_of("a/b", &digest));
-        assert_eq!(parse_promise(&promise), Some(("a/b".to_owned(), digest)));
+        assert_eq!(parse_promise(&promise), Some(("a/b".to_owned(), digest.clone())));
+        let before = format!("promises/a/b/_blobs/{}/000001790000-x", file_name(&digest));
+        assert_eq!(parse_promise(&before), Some(("a/b".to_owned(), digest)));
+        assert_eq!(parse_promise("promises/a/_blobs/x"), None);
         assert_eq!(Name::parse("repos/a/_other/x"), None);
         assert_eq!(Name::parse("data/00/x"), None);
     }

@@ -1,7 +1,7 @@
 //! Promises: a client was told that a blob is here, and may name it within a quarter of an hour.
 //!
 //! ```text
-//! promises/<repository>/_blobs/<algorithm>-<hex>/<time>-<random>
+//! promises/<repository>/_blobs/<xx>/<algorithm>-<hex>.<time>-<random>
 //! ```
 //!
 //! A promise is an object without content; its age is told by the store's clock. Its name is never
