@@ -44,9 +44,10 @@ async fn lose_each(lose: impl Fn(&Path), scrub: bool) {
             return;
         };
         lose(lost);
-        let vault = vault.restart().await;
+        let mut vault = vault.restart().await;
         if scrub {
             assert_ne!(verify(&vault).await.damage.len(), 0, "{}", lost.display());
+            vault = vault.restart().await;
         }
         for (pushed, fixture) in pushed.iter().zip(&fixtures) {
             let again = vault.push(&fixture.tar).await.unwrap();

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use pagevault_api::gc::GcState;
 use pagevault_api::upload::PushOptions;
 use pagevault_api::verify::{VerifyRun, VerifyState};
@@ -71,6 +72,32 @@ async fn damage_is_put_right_from_another_copy() {
     assert!(run.damage[0].repaired && !run.is_damaged());
     assert_eq!(vault.pull(&first.reference).await, fixtures[0].tar);
     assert_eq!(verify(&vault).await.damage.len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pulls_of_either_form_go_on_when_a_layer_is_put_right_under_way() {
+    let vault = Vault::new().await;
+    let tar = &series()[0].tar;
+    let pushed = vault.push(tar).await.unwrap();
+    let blob = vault.registry.blob(&pushed.reference.repository, &pushed.layer_digest);
+    let blob = blob.await.unwrap();
+    let (mut plain, mut zstd) = (blob.stream(0..blob.bytes), blob.zstd().unwrap());
+    let mut got =
+        [vec![plain.next().await.unwrap().unwrap()], vec![zstd.next().await.unwrap().unwrap()]];
+    flip(&keyframe(&vault));
+    let options =
+        PushOptions { reference: Some("other/place:x".parse().unwrap()), ..Default::default() };
+    vault.push_as(tar, options).await.unwrap();
+    assert!(verify(&vault).await.damage[0].repaired);
+    ended(&vault.registry, false).await;
+    for (stream, got) in [plain, zstd].iter_mut().zip(&mut got) {
+        while let Some(part) = stream.next().await {
+            got.push(part.unwrap());
+        }
+    }
+    let [plain, zstd] = got;
+    assert!(plain.concat() == *tar);
+    assert!(zstd::decode_all(zstd.concat().as_slice()).unwrap() == *tar);
 }
 
 fn records(vault: &Vault) -> Vec<PathBuf> {

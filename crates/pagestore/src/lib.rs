@@ -48,7 +48,7 @@ pub use collect::{
 };
 pub use compare::{ComparedRun, Owner, PageState};
 pub use error::PageStoreError;
-pub use read::LayerReader;
+pub use read::{Framed, LayerReader};
 pub use rebase::{Rebase, Rebased};
 pub use recipe::{AddressRun, Space};
 pub use share::{IndexStats, Loaded, ObjectUse, Repacked};

@@ -23,6 +23,8 @@ use crate::share::{self, SharedWant};
 use crate::store::{PageStore, data_key};
 use crate::{PAGE, Result, codec, work};
 
+pub use wire::Framed;
+
 /// Objects up to this size are read at once, in bytes.
 const WHOLE_MAX: u64 = 4 << 20;
 

@@ -38,6 +38,11 @@ impl Damaged {
 }
 
 impl PageStore {
+    /// Notes recipes in which a scrub before this process found damage.
+    pub fn remember_damaged(&self, recipes: impl IntoIterator<Item = RecipeId>) {
+        recipes.into_iter().for_each(|id| self.damaged.note(&id, true));
+    }
+
     /// Whether a layer's recipe, those that it stands on, and all that they store are there, as long
     /// as they should be; and no scrub has found them damaged. The content is not read: a scrub does
     /// that. Takes a few requests for each recipe.

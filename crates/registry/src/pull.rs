@@ -8,7 +8,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 use pagevault_api::Digest;
 use pagevault_catalog::{BlobLocation, BlobRecord, Catalog};
-use pagevault_pagestore::{LayerReader, PageStore, PageStoreError, RecipeId};
+use pagevault_pagestore::{Framed, LayerReader, PageStore, PageStoreError, RecipeId};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::{Registry, Result, catalog_error, names, store_error};
@@ -39,10 +39,18 @@ struct Source {
     digest: Digest,
 }
 
+/// As what a layer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Zstd,
+}
+
 /// A layer that is being read.
 struct Reading {
     source: Source,
-    parts: BoxStream<'static, Result<Bytes, PageStoreError>>,
+    form: Form,
+    parts: BoxStream<'static, Result<Framed, PageStoreError>>,
     /// What is to be read yet.
     left: Range<u64>,
     /// Where it was looked for again, the last time.
@@ -92,15 +100,49 @@ impl Source {
     }
 }
 
+impl Form {
+    /// What is sent of a layer, with the bytes of it that are in each part.
+    fn parts(
+        self,
+        layer: &LayerReader,
+        range: Range<u64>,
+    ) -> BoxStream<'static, Result<Framed, PageStoreError>> {
+        let whole = |part: Bytes| Framed { bytes: part.len() as u64, frames: vec![part] };
+        match self {
+            Self::Plain => layer.stream(range).map_ok(whole).boxed(),
+            Self::Zstd => layer.framed(range.start),
+        }
+    }
+}
+
 impl Reading {
+    /// Reads a range of a layer; as zstd, to its end.
+    fn start(
+        layer: &LayerReader,
+        source: &Source,
+        left: Range<u64>,
+        form: Form,
+    ) -> BoxStream<'static, Result<Bytes>> {
+        let (parts, source) = (form.parts(layer, left.clone()), source.clone());
+        let reading = Self { source, form, parts, left, found_again_at: None };
+        let next = |mut reading: Self| async move {
+            let parts = match reading.next().await? {
+                Ok(parts) => parts.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(store_error(error))],
+            };
+            Some((stream::iter(parts), reading))
+        };
+        stream::unfold(reading, next).flatten().boxed()
+    }
+
     /// The next bytes. Where something of the layer is missing, it is looked for again, once, and read
     /// on from there.
-    async fn next(&mut self) -> Option<Result<Bytes, PageStoreError>> {
+    async fn next(&mut self) -> Option<Result<Vec<Bytes>, PageStoreError>> {
         loop {
             match self.parts.next().await? {
                 Ok(part) => {
-                    self.left.start += part.len() as u64;
-                    return Some(Ok(part));
+                    self.left.start += part.bytes;
+                    return Some(Ok(part.frames));
                 }
                 Err(error @ PageStoreError::Damaged(_))
                     if self.found_again_at != Some(self.left.start) =>
@@ -111,7 +153,7 @@ impl Reading {
                     else {
                         return Some(Err(error));
                     };
-                    self.parts = layer.stream(self.left.clone());
+                    self.parts = self.form.parts(&layer, self.left.clone());
                 }
                 Err(error) => return Some(Err(error)),
             }
@@ -134,9 +176,9 @@ impl Blob {
     pub fn zstd(&self) -> Option<BoxStream<'static, Result<Bytes>>> {
         match &self.content {
             Content::Inline(_) => None,
-            Content::Layer(layer, _) => {
-                Some(layer.zstd()?.map(|part| part.map_err(store_error)).boxed())
-            }
+            Content::Layer(layer, source) => layer
+                .is_mostly_frames()
+                .then(|| Reading::start(layer, source, 0..self.bytes, Form::Zstd)),
         }
     }
 
@@ -149,14 +191,7 @@ impl Blob {
                 let part = bytes.get(start..end).map(Bytes::copy_from_slice).unwrap_or_default();
                 stream::iter((!part.is_empty()).then_some(Ok(part))).boxed()
             }
-            Content::Layer(layer, source) => {
-                let (parts, source) = (layer.stream(range.clone()), source.clone());
-                let reading = Reading { source, parts, left: range, found_again_at: None };
-                let next = |mut reading: Reading| async move {
-                    Some((reading.next().await?.map_err(store_error), reading))
-                };
-                stream::unfold(reading, next).boxed()
-            }
+            Content::Layer(layer, source) => Reading::start(layer, source, range, Form::Plain),
         }
     }
 }

@@ -4,10 +4,11 @@
 //! is a block of pages of which all are stored whole. Zeros are a frame of a few bytes. What else
 //! there is between them is decoded, and goes out in frames that do not compress.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::stream::BoxStream;
 
 use super::{Inner, LayerReader, SegmentsOf, find};
 use crate::block::literal_frame;
@@ -27,42 +28,69 @@ const REPEATED: u32 = 1;
 
 /// What a segment becomes on the wire.
 enum Wire {
-    /// A zstd frame, as it is stored.
-    Frame(Bytes),
+    /// A zstd frame, as it is stored, and how many bytes are in it.
+    Frame(Bytes, usize),
     /// Bytes that no stored frame holds.
     Raw(Bytes),
     /// So many zero bytes.
     Zeros(usize),
 }
 
+/// A piece of a layer as zstd frames.
+#[derive(Debug, Clone)]
+pub struct Framed {
+    /// Bytes of the layer that are in them.
+    pub bytes: u64,
+    /// The frames, one after another; a frame may be in several parts.
+    pub frames: Vec<Bytes>,
+}
+
 impl LayerReader {
-    /// The whole layer as a zstd stream; nothing if less than half of it is stored as frames that
-    /// can be sent as they are. Stored bytes are compared with their checksum before they are sent.
-    pub fn zstd(&self) -> Option<BoxStream<'static, Result<Bytes>>> {
-        if !self.recipe().is_some_and(is_mostly_frames) {
-            return None;
-        }
+    /// Whether at least half of the layer is stored as zstd frames that can be sent as they are.
+    pub fn is_mostly_frames(&self) -> bool {
+        self.recipe().is_some_and(is_mostly_frames)
+    }
+
+    /// The layer from a byte on, as a zstd stream. Stored bytes are compared with their checksum before
+    /// they are sent.
+    pub fn framed(&self, offset: u64) -> BoxStream<'static, Result<Framed>> {
         let inner = Arc::clone(&self.inner);
-        let segments = SegmentsOf { inner: Arc::clone(&inner), offset: 0, end: self.bytes() };
+        let segments = SegmentsOf { inner: Arc::clone(&inner), offset, end: self.bytes() };
         let (budget, window) = (inner.budget.clone(), inner.window);
-        let read = move |((extent, segment), _)| {
+        let read = move |((extent, segment), part)| {
             let inner = Arc::clone(&inner);
             let workers = inner.store.options.workers;
-            workers.spawn(async move { inner.wire(extent, segment).await })
+            workers.spawn(async move { Ok(framed(inner.part(extent, segment, part).await?)) })
         };
-        let parts = ahead::stream(segments, read, budget, window);
-        Some(parts.flat_map(|part| stream::iter(written(part))).boxed())
+        ahead::stream(segments, read, budget, window)
     }
 }
 
 impl Inner {
+    /// A segment, or part of one: then no stored frame is what is wanted.
+    async fn part(
+        self: Arc<Self>,
+        extent: usize,
+        number: usize,
+        part: Range<usize>,
+    ) -> Result<Wire> {
+        let level = self.levels.first().ok_or_else(|| PageStoreError::damaged("no recipe"))?;
+        match find(&level.recipe, extent, number)?.bytes as usize == part.len() {
+            true => self.wire(extent, number).await,
+            false => Ok(Wire::Raw(self.segment(extent, number).await?.slice(part))),
+        }
+    }
+
     /// Reads and checks a segment, and decodes it if no stored frame is all of it.
     async fn wire(self: Arc<Self>, extent: usize, number: usize) -> Result<Wire> {
         let level = self.levels.first().ok_or_else(|| PageStoreError::damaged("no recipe"))?;
         let segment = *find(&level.recipe, extent, number)?;
         match Encoding::try_from(segment.encoding) {
             Ok(Encoding::Zero) => return Ok(Wire::Zeros(segment.bytes as usize)),
-            Ok(Encoding::Zstd) => return self.stored(level, &segment).await.map(Wire::Frame),
+            Ok(Encoding::Zstd) => {
+                let frame = self.stored(level, &segment).await?;
+                return Ok(Wire::Frame(frame, segment.bytes as usize));
+            }
             Ok(Encoding::Pages) if self.levels.len() == 1 => {
                 let stored = self.stored(level, &segment).await?;
                 if let Some(literals) = all_literals(&stored, &segment) {
@@ -81,7 +109,8 @@ fn all_literals(stored: &Bytes, segment: &Segment) -> Option<Wire> {
     let (frame, pages) = literal_frame(stored)?;
     let all = pages as usize * PAGE == segment.bytes as usize;
     let compressed = frame.len() < segment.bytes as usize;
-    (all && compressed).then(|| Wire::Frame(stored.slice(frame)))
+    let bytes = segment.bytes as usize;
+    (all && compressed).then(|| Wire::Frame(stored.slice(frame), bytes))
 }
 
 /// Whether at least half of a layer's bytes are in frames that can be sent as they are, as far as
@@ -102,13 +131,13 @@ fn is_mostly_frames(recipe: &Recipe) -> bool {
 }
 
 /// The bytes of a segment as frames.
-fn written(segment: Result<Wire>) -> Vec<Result<Bytes>> {
-    match segment {
-        Ok(Wire::Frame(frame)) => vec![Ok(frame)],
-        Ok(Wire::Raw(bytes)) => raw_frame(bytes).into_iter().map(Ok).collect(),
-        Ok(Wire::Zeros(len)) => vec![Ok(zero_frame(len))],
-        Err(error) => vec![Err(error)],
-    }
+fn framed(segment: Wire) -> Framed {
+    let (bytes, frames) = match segment {
+        Wire::Frame(frame, bytes) => (bytes, vec![frame]),
+        Wire::Raw(bytes) => (bytes.len(), raw_frame(bytes)),
+        Wire::Zeros(bytes) => (bytes, vec![zero_frame(bytes)]),
+    };
+    Framed { bytes: bytes as u64, frames }
 }
 
 /// A frame that holds bytes as they are, without a copy of them.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use pagevault_api::run::Run;
 use pagevault_api::verify::VerifyRun;
 use pagevault_catalog::RunKind;
+use pagevault_pagestore::RecipeId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -16,6 +17,10 @@ impl Registry {
         self.runs.restore(self.kept(RunKind::Collection, REMEMBERED).await?);
         self.retention.restore(self.kept(RunKind::Retention, REMEMBERED).await?);
         let scrub: Option<VerifyRun> = self.kept(RunKind::Scrub, 1).await?.into_iter().next();
+        if let Some(scrub) = &scrub {
+            let left = scrub.damage.iter().filter(|damage| !damage.repaired);
+            self.pages.remember_damaged(left.map(|damage| RecipeId(damage.recipe.clone())));
+        }
         self.scrub.restore(scrub);
         Ok(())
     }
