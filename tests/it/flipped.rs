@@ -38,7 +38,7 @@ fn page(number: u32) -> Vec<u8> {
 }
 
 /// A checkpoint of a pod whose memory has these pages.
-fn tar(pod: &str, second: u64, pages: impl Iterator<Item = u32>) -> Vec<u8> {
+pub(crate) fn tar(pod: &str, second: u64, pages: impl Iterator<Item = u32>) -> Vec<u8> {
     let memory = pages.flat_map(page).collect();
     let process = Process { pid: 1, runs: vec![(0x7000_0000_0000, memory)] };
     let rootfs: Vec<u8> = (0..90).flat_map(|number| page(1_000_000 + number)).collect();

@@ -1,5 +1,6 @@
 //! Damage is found, said, and put right where there is another copy.
 
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use pagevault_api::upload::PushOptions;
 use pagevault_api::verify::{VerifyRun, VerifyState};
 
 use crate::fixtures::series;
+use crate::flipped::tar;
 use crate::gc::ended;
 use crate::support::{Vault, sha256};
 
@@ -77,14 +79,21 @@ async fn damage_is_put_right_from_another_copy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pulls_of_either_form_go_on_when_a_layer_is_put_right_under_way() {
     let vault = Vault::new().await;
-    let tar = &series()[0].tar;
+    // Larger than what is read at once.
+    let tar = &tar("a", 0, 0..9000);
     let pushed = vault.push(tar).await.unwrap();
     let blob = vault.registry.blob(&pushed.reference.repository, &pushed.layer_digest);
     let blob = blob.await.unwrap();
     let (mut plain, mut zstd) = (blob.stream(0..blob.bytes), blob.zstd().unwrap());
     let mut got =
         [vec![plain.next().await.unwrap().unwrap()], vec![zstd.next().await.unwrap().unwrap()]];
-    flip(&keyframe(&vault));
+    // Further on than was read ahead.
+    let damaged = keyframe(&vault);
+    let bytes = std::fs::read(&damaged).unwrap();
+    assert!(bytes.len() > 6 << 20, "{}", bytes.len());
+    let late = bytes.len() * 9 / 10;
+    let file = std::fs::File::options().write(true).open(damaged).unwrap();
+    file.write_all_at(&[bytes[late] ^ 1], late as u64).unwrap();
     let options =
         PushOptions { reference: Some("other/place:x".parse().unwrap()), ..Default::default() };
     vault.push_as(tar, options).await.unwrap();
