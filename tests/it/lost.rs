@@ -10,7 +10,7 @@ use crate::fixtures::series;
 use crate::gc::ended;
 use crate::landed::{copy, put, put_blob};
 use crate::support::{Vault, sha256};
-use crate::verify::{flip, verify};
+use crate::verify::{flip, records, verify};
 
 /// Recipes and data objects, in order of their names.
 fn objects(vault: &Vault) -> Vec<PathBuf> {
@@ -108,6 +108,24 @@ async fn no_client_is_told_that_a_lost_blob_is_there() {
         let read = vault.registry.blob("a/b", &digest).await.unwrap();
         assert_eq!(read.bytes, blob.len() as u64);
         assert_eq!(ended(&vault.registry, false).await.state, GcState::Done);
+        assert_eq!(verify(&vault).await.damage, []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_whose_record_is_damaged_is_sent_again() {
+    let mut vault = Vault::new().await;
+    for blob in [b"small".to_vec(), b"twelve bytes".repeat(20_000)] {
+        let digest = sha256(&blob).parse().unwrap();
+        put_blob(&vault, "a/b", &digest, &blob).await;
+        let name = digest.as_ref().split(':').next_back().unwrap().to_owned();
+        let records = records(&vault);
+        flip(records.iter().find(|path| path.to_string_lossy().contains(&name)).unwrap());
+        vault = vault.restart().await;
+        assert!(vault.registry.blob_bytes("a/b", &digest).await.is_err(), "HEAD");
+        assert!(!vault.registry.mount_blob("c/d", &digest, Some("a/b")).await.unwrap());
+        put_blob(&vault, "a/b", &digest, &blob).await;
+        assert_eq!(vault.registry.blob_bytes("a/b", &digest).await.unwrap(), blob.len() as u64);
         assert_eq!(verify(&vault).await.damage, []);
     }
 }

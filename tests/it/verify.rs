@@ -109,7 +109,7 @@ async fn pulls_of_either_form_go_on_when_a_layer_is_put_right_under_way() {
     assert!(zstd::decode_all(zstd.concat().as_slice()).unwrap() == *tar);
 }
 
-fn records(vault: &Vault) -> Vec<PathBuf> {
+pub(crate) fn records(vault: &Vault) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![vault.folder.path().join("objects/repos")]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

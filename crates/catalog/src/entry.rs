@@ -3,12 +3,13 @@
 
 use bytes::Bytes;
 use pagevault_api::Digest;
-use pagevault_objects::{ErrorKind, Key, Precondition};
+use pagevault_objects::{ErrorKind, Key, Object, Precondition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::CatalogError;
 use crate::keys::Name;
-use crate::record::{BlobRecord, Envelope, ManifestRecord, Mark, NewManifest};
+use crate::record::{BlobRecord, Envelope, ManifestRecord, Mark, NewManifest, is_newer};
 use crate::truth::{blob, manifest};
 use crate::{Catalog, Result};
 
@@ -29,6 +30,13 @@ pub struct Entry<T> {
 }
 
 impl<T> Entry<T> {
+    /// Nothing, in place of what is stored there.
+    fn absent(key: &Key, stored: Option<&Object>) -> Self {
+        let when = stored
+            .map_or(Precondition::Absent, |object| Precondition::Matches(object.version.clone()));
+        Self { record: None, mark: None, next: None, key: key.clone(), when }
+    }
+
     /// As if nothing were about to take its place.
     #[must_use]
     pub fn without_next(self) -> Self {
@@ -41,10 +49,36 @@ impl<T> Entry<T> {
     }
 }
 
+impl<T: Serialize + DeserializeOwned> Entry<T> {
+    /// The record that is stored there.
+    fn read(key: &Key, stored: Option<&Object>) -> Result<Self> {
+        let empty = Self::absent(key, stored);
+        let Some(object) = stored else { return Ok(empty) };
+        let Envelope { record, mark, next, .. } =
+            Envelope::from_bytes(key.as_str(), &object.bytes)?;
+        Ok(Self { record, mark, next, ..empty })
+    }
+}
+
 impl Catalog {
     /// The record of a blob, with its mark.
     pub async fn blob_entry(&self, repository: &str, digest: &Digest) -> Result<Entry<BlobRecord>> {
         self.entry(&blob(repository, digest)).await
+    }
+
+    /// The record of a blob, to be written anew: one that is damaged counts as absent, unless a later
+    /// version of this program has written it.
+    pub async fn blob_place(&self, repository: &str, digest: &Digest) -> Result<Entry<BlobRecord>> {
+        let (key, object) = self.stored(&blob(repository, digest)).await?;
+        match Entry::read(&key, object.as_ref()) {
+            Err(error @ CatalogError::Corrupt { .. })
+                if object.as_ref().is_some_and(|object| !is_newer(&object.bytes)) =>
+            {
+                tracing::warn!(%error, "a blob counts as absent until it is sent again");
+                Ok(Entry::absent(&key, object.as_ref()))
+            }
+            read => read,
+        }
     }
 
     /// Writes a blob's record if it is still the one that was read; nothing if it is not.
@@ -138,18 +172,16 @@ impl Catalog {
     where
         T: Serialize + DeserializeOwned,
     {
+        let (key, object) = self.stored(name).await?;
+        Entry::read(&key, object.as_ref())
+    }
+
+    /// Where a record is, and what is stored there.
+    async fn stored(&self, name: &Name) -> Result<(Key, Option<Object>)> {
         let key = name.key()?;
         match self.store.get(&key).await {
-            Ok(object) => {
-                let Envelope { record, mark, next, .. } =
-                    Envelope::from_bytes(key.as_str(), &object.bytes)?;
-                let when = Precondition::Matches(object.version);
-                Ok(Entry { record, mark, next, key, when })
-            }
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                let when = Precondition::Absent;
-                Ok(Entry { record: None, mark: None, next: None, key, when })
-            }
+            Ok(object) => Ok((key, Some(object))),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok((key, None)),
             Err(e) => Err(e.into()),
         }
     }

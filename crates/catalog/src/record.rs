@@ -47,6 +47,16 @@ pub(crate) fn unseal<'a>(key: &str, stored: &'a [u8]) -> Result<(&'a [u8], bool)
     Ok((record, true))
 }
 
+/// Whether a stored record says that a later version of this program has written it.
+pub(crate) fn is_newer(stored: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let mut values = serde_json::Deserializer::from_slice(stored).into_iter::<Versioned>();
+    matches!(values.next(), Some(Ok(Versioned { version })) if version > VERSION)
+}
+
 /// What surrounds every record.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -288,6 +298,7 @@ mod tests {
         assert_eq!(record.location, BlobLocation::Inline(b"hi".to_vec()));
         let unsealed = r#"{"version":3,"nonce":"n","record":null}"#;
         let newer = String::from_utf8(seal(unsealed.replace('3', "4").into_bytes())).unwrap();
+        assert!(is_newer(newer.as_bytes()) && !is_newer(unsealed.as_bytes()) && !is_newer(b"{"));
         for bad in ["", "{}", unsealed, &newer, "[1]"] {
             assert!(matches!(read(bad), Err(CatalogError::Corrupt { .. })), "{bad}");
         }

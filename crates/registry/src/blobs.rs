@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pagevault_api::Digest;
-use pagevault_catalog::{BlobLocation, BlobRecord};
+use pagevault_catalog::{BlobLocation, BlobRecord, CatalogError};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::folder::{Folder, spool_error, time_left};
@@ -131,7 +131,12 @@ impl Registry {
             Some(from) => self.catalog.find_blob(from, digest).await,
             None => self.catalog.find_blob_anywhere(digest).await,
         };
-        let Some(record) = found.map_err(catalog_error)? else { return Ok(false) };
+        let record = match found {
+            Ok(Some(record)) => record,
+            // The client sends what nobody can give it.
+            Ok(None) | Err(CatalogError::Corrupt { .. }) => return Ok(false),
+            Err(error) => return Err(catalog_error(error)),
+        };
         self.publisher().mount(repository, digest, record).await
     }
 

@@ -135,8 +135,7 @@ impl Publisher {
         repository: &str,
         digest: &Digest,
     ) -> Result<Option<BlobRecord>> {
-        let found = self.catalog.find_blob(repository, digest).await.map_err(catalog_error)?;
-        if found.is_none() {
+        if self.entry(repository, digest).await?.record.is_none() {
             return Ok(None);
         }
         self.promise(repository, digest).await;
@@ -339,7 +338,7 @@ impl Publisher {
     }
 
     async fn entry(&self, repository: &str, digest: &Digest) -> Result<Entry<BlobRecord>> {
-        self.catalog.blob_entry(repository, digest).await.map_err(catalog_error)
+        self.catalog.blob_place(repository, digest).await.map_err(catalog_error)
     }
 
     async fn swap(
