@@ -60,6 +60,9 @@ impl PushOptions {
             let labels = self.labels.len();
             return Err(InvalidOptions(format!("{labels} labels; {LABELS_MAX} are the most")));
         }
+        if let Some(key) = self.labels.keys().find(|key| key.contains('=')) {
+            return Err(InvalidOptions(format!("label key {key:?} has a =")));
+        }
         let texts = [("workload", self.workload.as_ref()), ("node", self.node.as_ref())];
         let texts = texts.into_iter().filter_map(|(what, text)| Some((what, text?)));
         let labels = self.labels.iter().flat_map(|(k, v)| [("label key", k), ("label value", v)]);

@@ -174,6 +174,14 @@ impl Catalog {
         found.map(place).transpose()
     }
 
+    /// The checkpoints of a repository that are pinned.
+    pub async fn pinned(&self, repository: &str) -> Result<Vec<Digest>> {
+        let sql = "SELECT digest FROM checkpoints
+                   WHERE pinned AND repository = (SELECT id FROM names WHERE name = ?)";
+        let pinned = self.names(sql, vec![text(repository)]).await?;
+        pinned.iter().map(|digest| digest.parse().map_err(|_| damaged("digest"))).collect()
+    }
+
     /// Totals.
     pub async fn stats(&self) -> Result<Counts> {
         let sql = "SELECT coalesce(sum(checkpoints), 0), coalesce(sum(bytes), 0),

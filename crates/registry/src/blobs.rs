@@ -140,9 +140,11 @@ impl Registry {
         self.publisher().mount(repository, digest, record).await
     }
 
-    /// Removes a blob from a repository, with what was promised of it.
+    /// Removes a blob from a repository, with what was promised of it, unless a pinned checkpoint
+    /// there needs it.
     pub async fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<()> {
         names::check(repository)?;
+        self.check_unpinned(repository, digest).await?;
         if self.catalog.delete_blob(repository, digest).await.map_err(catalog_error)? {
             self.catalog.end_promises(repository, digest).await.map_err(catalog_error)?;
             return Ok(());

@@ -1,11 +1,12 @@
 //! Keeping checkpoints and letting them go: pins, labels, deletion.
 
 use jiff::Timestamp;
+use pagevault_api::Digest;
 use pagevault_api::checkpoint::{Checkpoint, LabelChanges, Pin, PinRequest};
 use pagevault_api::event::EventKind;
-use pagevault_api::reference::Reference;
+use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::upload::{LABELS_MAX, PushOptions, TEXT_BYTES_MAX};
-use pagevault_catalog::CheckpointRecord;
+use pagevault_catalog::{CatalogError, CheckpointRecord, ManifestRecord};
 
 use crate::error::{RegistryError, RegistryErrorKind as Kind};
 use crate::history::Found;
@@ -15,10 +16,11 @@ impl Registry {
     /// Keeps a checkpoint from being deleted. Pinned again, it has the new reason.
     pub async fn pin(&self, reference: &Reference, request: PinRequest) -> Result<Checkpoint> {
         let PinRequest { reason } = request;
-        let sound = !reason.is_empty() && reason.len() <= TEXT_BYTES_MAX;
+        let sound = !reason.trim().is_empty() && reason.len() <= TEXT_BYTES_MAX;
         if !sound || reason.chars().any(char::is_control) {
-            let message =
-                format!("a reason has 1 to {TEXT_BYTES_MAX} bytes, and no control characters");
+            let message = format!(
+                "a reason has 1 to {TEXT_BYTES_MAX} bytes, is not blank, and has no control characters"
+            );
             return Err(RegistryError::new(Kind::Invalid, message));
         }
         let pin = Pin { reason, pinned_at: Timestamp::now() };
@@ -69,6 +71,23 @@ impl Registry {
         self.delete_image(&reference.repository, &manifest.digest).await
     }
 
+    /// Refuses to take a blob from a pinned checkpoint of the repository.
+    pub(crate) async fn check_unpinned(&self, repository: &str, blob: &Digest) -> Result<()> {
+        for digest in self.catalog.pinned(repository).await.map_err(catalog_error)? {
+            let manifest = self.catalog.find_manifest(repository, &digest).await;
+            let manifest = manifest.map_err(catalog_error)?;
+            let needs = |m: &ManifestRecord| m.blobs.contains_key(blob.as_ref() as &str);
+            manifest.filter(needs).map_or(Ok(()), |manifest| refuse_pinned(&manifest))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to take its name from a pinned checkpoint: it is looked for by that.
+    pub(crate) async fn check_tag_unpinned(&self, repository: &str, tag: &str) -> Result<()> {
+        let named = self.catalog.resolve(repository, &Selector::Tag(tag.to_owned())).await;
+        named.map_err(catalog_error)?.map_or(Ok(()), |manifest| refuse_pinned(&manifest))
+    }
+
     /// Changes the record of a checkpoint; what `change` refuses stays as it is.
     async fn change(
         &self,
@@ -96,9 +115,15 @@ impl Registry {
     }
 }
 
+fn refuse_pinned(manifest: &ManifestRecord) -> Result<()> {
+    let pin = manifest.checkpoint.as_ref().and_then(|checkpoint| checkpoint.pin.as_ref());
+    pin.map_or(Ok(()), |pin| Err(catalog_error(CatalogError::Pinned(pin.reason.clone()))))
+}
+
 fn check_labels(changes: &LabelChanges) -> Result<()> {
+    // What is taken away may have come before there were rules.
     let labels = changes.0.iter();
-    let labels = labels.map(|(key, value)| (key.clone(), value.clone().unwrap_or_default()));
+    let labels = labels.filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
     let options = PushOptions { labels: labels.collect(), ..PushOptions::default() };
     options.check().map_err(|e| RegistryError::new(Kind::Invalid, e.to_string()))?;
     match changes.0.contains_key("") {

@@ -136,7 +136,10 @@ impl Registry {
     pub async fn delete_manifest(&self, repository: &str, selector: &Selector) -> Result<()> {
         names::check(repository)?;
         let removed = match selector {
-            Selector::Tag(tag) => self.catalog.delete_tag(repository, tag).await,
+            Selector::Tag(tag) => {
+                self.check_tag_unpinned(repository, tag).await?;
+                self.catalog.delete_tag(repository, tag).await
+            }
             Selector::Digest(digest) => {
                 let removed = self.catalog.delete_manifest(repository, digest).await;
                 if let Ok(true) = removed {

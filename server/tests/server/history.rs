@@ -121,9 +121,17 @@ async fn a_pinned_checkpoint_stays() {
     assert!(refused.json()["detail"].as_str().unwrap().contains("evidence"));
     let manifest = format!("DELETE /v2/x/y/manifests/{}", shown["digest"].as_str().unwrap());
     server.ask(&manifest, &[], "").await.expect(409);
+    let image = server.ask("GET /v2/x/y/manifests/z", &[], "").await.expect(200).json();
+    for (what, name) in [
+        ("manifests", "z"),
+        ("blobs", image["layers"][0]["digest"].as_str().unwrap()),
+        ("blobs", image["config"]["digest"].as_str().unwrap()),
+    ] {
+        server.ask(&format!("DELETE /v2/x/y/{what}/{name}"), &[], "").await.expect(409);
+    }
     let listed = contract.get(&server, "/api/v1/checkpoints?pinned=true").await;
     assert_eq!(texts(&listed, "reference"), ["x/y:z"]);
-    for bad in [json!({}), pin(""), pin("a\nb"), pin(&"a".repeat(300))] {
+    for bad in [json!({}), pin(""), pin(" "), pin("a\nb"), pin(&"a".repeat(300))] {
         contract.ask(&server, &put, bad).await.expect(400);
     }
     contract.ask(&server, &format!("DELETE {path}/pin"), Value::Null).await.expect(200);
@@ -145,7 +153,14 @@ async fn labels_are_set_and_taken_away() {
         assert_eq!(listed["items"].as_array().unwrap().len(), number, "{query}");
     }
     let many: serde_json::Map<_, _> = (0..64).map(|n| (n.to_string(), json!("x"))).collect();
-    for bad in [json!({"": "x"}), json!({"a": "b\u{7}"}), json!({"a": 1}), many.into(), json!([])] {
+    for bad in [
+        json!({"": "x"}),
+        json!({"a=b": "x"}),
+        json!({"a": "b\u{7}"}),
+        json!({"a": 1}),
+        many.into(),
+        json!([]),
+    ] {
         contract.ask(&server, &patch, bad).await.expect(400);
     }
 }
