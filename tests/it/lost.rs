@@ -131,6 +131,23 @@ async fn a_blob_whose_record_is_damaged_is_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_of_which_any_record_is_damaged_is_pushed_again() {
+    let mut vault = Vault::new().await;
+    let tar = &series()[0].tar;
+    let pushed = vault.push(tar).await.unwrap();
+    for record in records(&vault) {
+        flip(&record);
+        vault = vault.restart().await;
+        let again = vault.push(tar).await.unwrap();
+        assert_eq!(again.digest, pushed.digest, "{}", record.display());
+        assert_eq!(vault.pull(&again.reference).await, *tar, "{}", record.display());
+        let ended = ended(&vault.registry, false).await;
+        assert_eq!((ended.state, ended.error), (GcState::Done, None), "{}", record.display());
+        assert_eq!(verify(&vault).await.damage, [], "{}", record.display());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_landed_image_that_is_pushed_natively_gets_back_what_it_lost() {
     let (from, to) = (Vault::new().await, Vault::new().await);
     let tar = &series()[0].tar;

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use pagevault_api::Digest;
-use pagevault_objects::{ErrorKind, Precondition};
+use pagevault_objects::{ErrorKind, Key, Object, Precondition};
 
 use crate::entry::Entry;
 use crate::error::CatalogError;
@@ -22,19 +22,14 @@ impl Catalog {
 
     /// The same, with its mark.
     pub async fn detail_entry(&self, repository: &str, digest: &Digest) -> Result<Entry<Bytes>> {
-        let name = Name::Detail { repository: repository.to_owned(), digest: digest.clone() };
-        let key = name.key()?;
-        match self.store.get(&key).await {
-            Ok(object) => {
-                let (record, mark) = split(key.as_str(), object.bytes)?;
-                let when = Precondition::Matches(object.version);
-                Ok(Entry { record, mark, next: None, key, when })
-            }
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                Ok(Entry { record: None, mark: None, next: None, key, when: Precondition::Absent })
-            }
-            Err(e) => Err(e.into()),
-        }
+        let (key, object) = self.stored(&name(repository, digest)).await?;
+        read(&key, object.as_ref())
+    }
+
+    /// The same, to be written anew where it is damaged: see [`Catalog::blob_place`].
+    pub async fn detail_place(&self, repository: &str, digest: &Digest) -> Result<Entry<Bytes>> {
+        let (key, object) = self.stored(&name(repository, digest)).await?;
+        Entry::or_absent(read(&key, object.as_ref()), &key, object.as_ref())
     }
 
     /// Writes a detail if the record is still the one that was read; false if it is not.
@@ -54,6 +49,17 @@ impl Catalog {
             Err(e) => Err(e.into()),
         }
     }
+}
+
+fn name(repository: &str, digest: &Digest) -> Name {
+    Name::Detail { repository: repository.to_owned(), digest: digest.clone() }
+}
+
+fn read(key: &Key, stored: Option<&Object>) -> Result<Entry<Bytes>> {
+    let empty = Entry::absent(key, stored);
+    let Some(object) = stored else { return Ok(empty) };
+    let (record, mark) = split(key.as_str(), object.bytes.clone())?;
+    Ok(Entry { record, mark, ..empty })
 }
 
 /// The record in the envelope says only that there is one.

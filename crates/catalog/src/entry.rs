@@ -31,10 +31,28 @@ pub struct Entry<T> {
 
 impl<T> Entry<T> {
     /// Nothing, in place of what is stored there.
-    fn absent(key: &Key, stored: Option<&Object>) -> Self {
+    pub(crate) fn absent(key: &Key, stored: Option<&Object>) -> Self {
         let when = stored
             .map_or(Precondition::Absent, |object| Precondition::Matches(object.version.clone()));
         Self { record: None, mark: None, next: None, key: key.clone(), when }
+    }
+
+    /// For whoever has been sent what a record is about: one that is damaged counts as absent, unless
+    /// a later version of this program has written it.
+    pub(crate) fn or_absent(
+        read: Result<Self>,
+        key: &Key,
+        stored: Option<&Object>,
+    ) -> Result<Self> {
+        match (read, stored) {
+            (Err(error @ CatalogError::Corrupt { .. }), Some(object))
+                if !is_newer(&object.bytes) =>
+            {
+                tracing::warn!(%error, "it counts as absent until what it is about is sent again");
+                Ok(Self::absent(key, stored))
+            }
+            (read, _) => read,
+        }
     }
 
     /// As if nothing were about to take its place.
@@ -47,11 +65,16 @@ impl<T> Entry<T> {
     pub fn is_visible(&self) -> bool {
         self.record.is_some() && self.mark != Some(Mark::Tentative)
     }
+
+    /// What everybody sees.
+    pub fn visible(self) -> Option<T> {
+        self.record.filter(|_| self.mark != Some(Mark::Tentative))
+    }
 }
 
 impl<T: Serialize + DeserializeOwned> Entry<T> {
     /// The record that is stored there.
-    fn read(key: &Key, stored: Option<&Object>) -> Result<Self> {
+    pub(crate) fn read(key: &Key, stored: Option<&Object>) -> Result<Self> {
         let empty = Self::absent(key, stored);
         let Some(object) = stored else { return Ok(empty) };
         let Envelope { record, mark, next, .. } =
@@ -69,16 +92,7 @@ impl Catalog {
     /// The record of a blob, to be written anew: one that is damaged counts as absent, unless a later
     /// version of this program has written it.
     pub async fn blob_place(&self, repository: &str, digest: &Digest) -> Result<Entry<BlobRecord>> {
-        let (key, object) = self.stored(&blob(repository, digest)).await?;
-        match Entry::read(&key, object.as_ref()) {
-            Err(error @ CatalogError::Corrupt { .. })
-                if object.as_ref().is_some_and(|object| !is_newer(&object.bytes)) =>
-            {
-                tracing::warn!(%error, "a blob counts as absent until it is sent again");
-                Ok(Entry::absent(&key, object.as_ref()))
-            }
-            read => read,
-        }
+        self.place(&blob(repository, digest)).await
     }
 
     /// Writes a blob's record if it is still the one that was read; nothing if it is not.
@@ -117,6 +131,16 @@ impl Catalog {
         digest: &Digest,
     ) -> Result<Entry<ManifestRecord>> {
         self.entry(&manifest(repository, digest)).await
+    }
+
+    /// The record of a manifest, to be written anew where it is damaged: see [`Catalog::blob_place`].
+    /// What it said beside the manifest, a pin perhaps, is lost then.
+    pub async fn manifest_place(
+        &self,
+        repository: &str,
+        digest: &Digest,
+    ) -> Result<Entry<ManifestRecord>> {
+        self.place(&manifest(repository, digest)).await
     }
 
     /// Writes a manifest that is not seen yet, where there is none, or another that is not seen.
@@ -176,8 +200,16 @@ impl Catalog {
         Entry::read(&key, object.as_ref())
     }
 
+    pub(crate) async fn place<T>(&self, name: &Name) -> Result<Entry<T>>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let (key, object) = self.stored(name).await?;
+        Entry::or_absent(Entry::read(&key, object.as_ref()), &key, object.as_ref())
+    }
+
     /// Where a record is, and what is stored there.
-    async fn stored(&self, name: &Name) -> Result<(Key, Option<Object>)> {
+    pub(crate) async fn stored(&self, name: &Name) -> Result<(Key, Option<Object>)> {
         let key = name.key()?;
         match self.store.get(&key).await {
             Ok(object) => Ok((key, Some(object))),

@@ -7,6 +7,7 @@ use pagevault_objects::{ErrorKind, Key, ObjectError, Precondition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::entry::Entry;
 use crate::error::CatalogError;
 use crate::keys::Name;
 use crate::record::{BlobRecord, Envelope, ManifestRecord, NewManifest};
@@ -198,15 +199,13 @@ impl Catalog {
         T: Serialize + DeserializeOwned + Clone,
     {
         for _ in 0..TRIES {
-            let (old, when) = match self.store.get(key).await {
-                Ok(object) => {
-                    let old = Envelope::from_bytes(key.as_str(), &object.bytes)?.visible();
-                    (old, Precondition::Matches(object.version))
-                }
-                Err(e) if e.kind() == ErrorKind::NotFound => (None, Precondition::Absent),
-                Err(e) => return Err(e.into()),
+            // A tag that is damaged can be set again.
+            let read: Entry<T> = match name {
+                Name::Tag { .. } => self.place(name).await?,
+                _ => self.entry(name).await?,
             };
-            let (record, result) = match decide(old) {
+            let when = read.when.clone();
+            let (record, result) = match decide(read.visible()) {
                 Decision::Keep(result) => return Ok(result),
                 Decision::Write(record, result) => (record, result),
             };

@@ -166,8 +166,9 @@ impl Registry {
         manifest: &NewManifest,
         blobs: &Blobs,
     ) -> Result<Option<Admitted>> {
-        let there = self.catalog.find_manifest(repository, &manifest.digest).await;
-        if !landed::is_checkpoint(&manifest.annotations) || there.map_err(catalog_error)?.is_some()
+        let there = self.catalog.manifest_place(repository, &manifest.digest).await;
+        if !landed::is_checkpoint(&manifest.annotations)
+            || there.map_err(catalog_error)?.is_visible()
         {
             return Ok(None);
         }

@@ -162,7 +162,7 @@ impl Publisher {
     ) -> Result<ManifestRecord> {
         let mut holds = Vec::new();
         for _ in 0..TRIES {
-            let current = self.catalog.manifest_entry(repository, &new.digest).await;
+            let current = self.catalog.manifest_place(repository, &new.digest).await;
             let current = current.map_err(catalog_error)?;
             if current.is_visible()
                 && let Some(record) = current.record
@@ -203,7 +203,7 @@ impl Publisher {
     ) -> Result<()> {
         let Some(detail) = detail else { return Ok(()) };
         for _ in 0..TRIES {
-            let entry = self.catalog.detail_entry(repository, digest).await;
+            let entry = self.catalog.detail_place(repository, digest).await;
             let entry = entry.map_err(catalog_error)?;
             let kept = entry.record.clone().filter(|there| !anew || there == detail);
             if kept.is_some() && entry.mark.is_none() {

@@ -40,10 +40,12 @@ impl Finish {
     pub(crate) async fn run(self) -> Result<Pushed> {
         let image = self.image()?;
         let (repository, tag) = self.place()?;
-        let found = self.publisher.catalog.find_manifest(&repository, &image.manifest_digest).await;
-        let found = found.map_err(catalog_error)?.and_then(|m| m.checkpoint);
+        let catalog = &self.publisher.catalog;
+        let found = catalog.manifest_place(&repository, &image.manifest_digest).await;
+        let found = found.map_err(catalog_error)?.visible().and_then(|m| m.checkpoint);
         let known = found.filter(|there| there.summary.origin == Origin::Push);
         if let Some(record) = &known
+            && has_detail(catalog, &repository, &image).await?
             && is_whole(self.publisher.pages.clone(), record.recipe.clone()).await?
         {
             let Self { publisher, options, ingested, .. } = self;
@@ -214,6 +216,12 @@ impl Finish {
         advanced.map_err(catalog_error)?;
         Ok(Reference::tag(repository, tag))
     }
+}
+
+/// Whether what is known in detail of a checkpoint can be read.
+async fn has_detail(catalog: &Catalog, repository: &str, image: &Image) -> Result<bool> {
+    let detail = catalog.detail_place(repository, &image.manifest_digest).await;
+    Ok(detail.map_err(catalog_error)?.record.is_some())
 }
 
 /// Whether what is stored of a checkpoint is all there.
