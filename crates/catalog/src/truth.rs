@@ -181,7 +181,7 @@ impl Catalog {
     {
         let key = name.key()?;
         let mut intent = None;
-        let outcome = self.try_change(name, &key, decide, &mut intent).await;
+        let outcome = Box::pin(self.try_change(name, &key, decide, &mut intent)).await;
         let Some(intent) = intent else { return outcome };
         // Also after a failure: a write whose answer was lost may have happened.
         let refreshed = self.refresh(&key, Some(intent)).await;
