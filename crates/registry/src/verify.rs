@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use pagevault_api::Digest;
 use pagevault_api::reference::{Reference, Selector};
 use pagevault_api::verify::{VerifyCounts, VerifyDamage, VerifyRun, VerifyState};
-use pagevault_catalog::{CatalogError, Listed, ListedKind};
+use pagevault_catalog::{CatalogError, Listed, ListedKind, ManifestRecord};
 use pagevault_pagestore::{Damage, RecipeId, Standing, Verified};
 
 use crate::collect::recipes;
@@ -207,24 +207,49 @@ impl Registry {
             ListedKind::Detail(digest) => {
                 drop(self.catalog.detail_entry(repository, digest).await?);
             }
-            ListedKind::Blob(digest) => drop(self.catalog.find_blob(repository, digest).await?),
+            ListedKind::Blob(digest) => {
+                let blob = self.catalog.find_blob(repository, digest).await?;
+                if let Some(copy) = blob.and_then(|blob| crate::collect::recipe(&blob.location)) {
+                    named.copies.entry(digest.to_string()).or_default().insert(copy);
+                }
+            }
             ListedKind::Manifest(digest) => {
                 let Some(manifest) = self.catalog.find_manifest(repository, digest).await? else {
                     return Ok(None);
                 };
                 let image = Reference::digest(repository.clone(), digest.clone());
-                for recipe in recipes(&manifest) {
-                    let images = named.images.entry(recipe).or_default();
-                    images.insert(image.to_string(), image.clone());
-                }
                 for (layer, location) in &manifest.blobs {
                     let Some(recipe) = crate::collect::recipe(location) else { continue };
+                    named.copies.entry(layer.clone()).or_default().insert(recipe);
+                }
+                for recipe in recipes(&manifest) {
                     let missing = self.is_missing(repository, digest, &recipe).await?;
-                    named.copies.entry(layer.clone()).or_default().insert(recipe.clone());
+                    let images = named.images.entry(recipe.clone()).or_default();
+                    images.insert(image.to_string(), image.clone());
                     if missing {
-                        return Ok(Some(format!("recipe {recipe} of {layer} is missing")));
+                        return Ok(Some(format!("recipe {recipe}, which it names, is missing")));
                     }
                 }
+                return self.missing_blob(repository, &manifest).await;
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a manifest names and its repository does not have: nobody can pull that image.
+    async fn missing_blob(
+        &self,
+        repository: &str,
+        manifest: &ManifestRecord,
+    ) -> Result<Option<String>, CatalogError> {
+        for digest in manifest.blobs.keys() {
+            let Ok(blob) = digest.parse() else { continue };
+            if self.catalog.find_blob(repository, &blob).await?.is_none()
+                && self.catalog.find_manifest(repository, &manifest.digest).await?.is_some()
+            {
+                return Ok(Some(format!(
+                    "blob {digest}, which it names, is not in its repository"
+                )));
             }
         }
         Ok(None)
