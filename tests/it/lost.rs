@@ -10,7 +10,7 @@ use crate::fixtures::series;
 use crate::gc::ended;
 use crate::landed::{copy, put, put_blob};
 use crate::support::{Vault, sha256};
-use crate::verify::{flip, records, verify};
+use crate::verify::{flip, keyframe, records, verify};
 
 /// Recipes and data objects, in order of their names.
 fn objects(vault: &Vault) -> Vec<PathBuf> {
@@ -145,6 +145,70 @@ async fn a_checkpoint_of_which_any_record_is_damaged_is_pushed_again() {
         assert_eq!((ended.state, ended.error), (GcState::Done, None), "{}", record.display());
         assert_eq!(verify(&vault).await.damage, [], "{}", record.display());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_that_comes_back_over_oci_takes_nothing_from_what_stands_on_it() {
+    let fixtures = series();
+    let mut vault = Vault::new().await;
+    let mut pushed = Vec::new();
+    for fixture in &fixtures {
+        pushed.push(vault.push(&fixture.tar).await.unwrap());
+    }
+    let (repository, layer) = (&pushed[0].reference.repository, &pushed[0].layer_digest);
+    let manifest = vault.registry.manifest(repository, &pushed[0].reference.selector).await;
+    let manifest = manifest.unwrap().bytes;
+    flip(&keyframe(&vault));
+    assert_eq!(verify(&vault).await.damage.len(), 1);
+    assert!(vault.registry.blob_bytes(repository, layer).await.is_err(), "HEAD");
+    put_blob(&vault, repository, layer, &fixtures[0].tar).await;
+    put(&vault, repository, manifest).await;
+    assert_eq!(vault.pull(&pushed[0].reference).await, fixtures[0].tar);
+    assert_eq!(ended(&vault.registry, false).await.state, GcState::Done);
+    let run = verify(&vault).await;
+    assert!(run.damage.iter().all(|damage| damage.repaired), "{:?}", run.damage);
+    for restarted in [false, true] {
+        if restarted {
+            vault = vault.restart().await;
+        }
+        for (pushed, fixture) in pushed.iter().zip(&fixtures) {
+            let bytes = vault.registry.blob_bytes(repository, &pushed.layer_digest).await;
+            assert_eq!(bytes.unwrap(), fixture.tar.len() as u64, "HEAD");
+            assert_eq!(vault.pull(&pushed.reference).await, fixture.tar);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_that_goes_under_a_running_server_is_missed() {
+    let vault = Vault::new().await;
+    let tar = &series()[0].tar;
+    let pushed = vault.push(tar).await.unwrap();
+    for lose in [|path: &Path| std::fs::remove_file(path).unwrap(), flip] {
+        let recipe =
+            objects(&vault).into_iter().find(|p| p.to_string_lossy().contains("/recipes/"));
+        lose(&recipe.unwrap());
+        verify(&vault).await;
+        assert_eq!(vault.push(tar).await.unwrap().digest, pushed.digest);
+        let ended = ended(&vault.registry, false).await;
+        assert_eq!((ended.state, ended.error), (GcState::Done, None));
+        assert_eq!(verify(&vault).await.damage, []);
+    }
+    let vault = vault.restart().await;
+    assert_eq!(vault.pull(&pushed.reference).await, *tar);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrub_misses_blobs_that_an_image_names() {
+    let vault = Vault::new().await;
+    let tar = &series()[0].tar;
+    let pushed = vault.push(tar).await.unwrap();
+    vault.registry.delete_blob(&pushed.reference.repository, &pushed.layer_digest).await.unwrap();
+    let damage = verify(&vault).await.damage;
+    assert_eq!(damage.len(), 1);
+    assert!(damage[0].what.contains("is not in its repository"), "{damage:?}");
+    vault.push(tar).await.unwrap();
+    assert_eq!(verify(&vault).await.damage, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,7 +27,7 @@ pub(crate) async fn verify(vault: &Vault) -> VerifyRun {
 }
 
 /// The largest data object.
-fn keyframe(vault: &Vault) -> PathBuf {
+pub(crate) fn keyframe(vault: &Vault) -> PathBuf {
     let objects = vault.leftovers().into_iter().filter(|p| p.to_string_lossy().contains("/data/"));
     objects.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap()
 }

@@ -211,6 +211,21 @@ impl Recipe {
         Some(own)
     }
 
+    /// Whether it was not cut into the parts of a checkpoint: nothing stands on such a one.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.extents.len() <= 1 && self.extents.iter().all(|extent| extent.space.is_none())
+    }
+
+    /// Whether what stands on the other recipe, which makes the same, would find its pages in this
+    /// one: it names them by the number of their part.
+    pub(crate) fn serves_as(&self, other: &Self) -> bool {
+        let parts = |recipe: &Self| {
+            let parts = recipe.extents.iter().map(|e| (e.offset, e.bytes, e.space.clone()));
+            parts.collect::<Vec<_>>()
+        };
+        other.is_plain() || parts(self) == parts(other)
+    }
+
     /// The stored form.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, PageStoreError> {
         let body = zstd::bulk::compress(&self.encode_to_vec(), 3)?;

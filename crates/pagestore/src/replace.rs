@@ -16,6 +16,7 @@ use crate::collect::{Hold, Standing};
 use crate::error::PageStoreError;
 use crate::recipe::{Recipe, State};
 use crate::store::{PageStore, RecipeId, fresh_name, recipe_key};
+use crate::verify::LIST_MAX;
 use crate::write::lost;
 
 /// A replacement being made. Its pending recipe names all that it uses or writes.
@@ -94,10 +95,14 @@ impl PageStore {
 
     /// Lets a recipe that cannot be read whole make its bytes again, as `by` makes them: whoever names
     /// it, or stands on it, reads them from then on. `by` is to be held until this returns. Fails with
-    /// [`PageStoreError::Unsuited`] if the two do not make the same, or `by` stands on the other.
+    /// [`PageStoreError::Unsuited`] if the two do not make the same, `by` stands on the other, or what
+    /// stands on the other would not find its pages in `by`.
     pub async fn reinstate(&self, id: &RecipeId, by: &RecipeId) -> Result<()> {
         let (new, _) = self.recipe(by).await?;
         let gone = match self.recipe(id).await {
+            Ok((old, _)) if old.name == new.name && !new.serves_as(&old) => {
+                return Err(unsuited(id));
+            }
             Ok((old, seen)) if old.name == new.name => {
                 self.swap_recipe(id, seen, new).await?;
                 self.damaged.note(id, false);
@@ -113,14 +118,44 @@ impl PageStore {
             }
             Err(error) => return Err(error),
         };
+        // How it was cut is not known: that of a checkpoint is always cut the same.
+        if new.is_plain() && self.is_base(id).await? {
+            return Err(unsuited(id));
+        }
         self.check_base(id, &new).await?;
         // A collector may list the one before it is there, and find `by` gone when it comes to that:
         // so `by` is left to collectors. They read all recipes again before data goes.
-        self.put_recipe(id, new, gone).await.map_err(lost)?;
+        let (written, _) = self.put_recipe(id, new.clone(), gone).await.map_err(lost)?;
+        // Named since then: what was condemned or taken before that is not to be relied on.
+        if let Err(error) = self.check_base(id, &new).await {
+            self.objects.delete_if(&recipe_key(id)?, &written).await?;
+            return Err(error);
+        }
         self.damaged.note(id, false);
         match self.standing(id).await? {
             Standing::Kept => Ok(()),
             Standing::Condemned | Standing::Gone => Err(PageStoreError::Lost),
+        }
+    }
+
+    /// Whether any recipe stands on this one. Reads all of them.
+    async fn is_base(&self, id: &RecipeId) -> Result<bool> {
+        let mut after = None;
+        loop {
+            let page = self.objects.list("recipes/", after.as_ref(), LIST_MAX).await?;
+            for object in &page.objects {
+                let Some(name) = object.key.as_str().rsplit('/').next() else { continue };
+                match self.recipe(&RecipeId(name.to_owned())).await {
+                    Ok((recipe, _)) if recipe.below().as_ref() == Some(id) => return Ok(true),
+                    // What cannot be read cannot be told apart, and stands on nothing that it could read.
+                    Ok(_) | Err(PageStoreError::NotFound(_) | PageStoreError::Damaged(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            after = page.objects.last().map(|object| object.key.clone());
+            if !page.more {
+                return Ok(false);
+            }
         }
     }
 
@@ -151,4 +186,9 @@ impl PageStore {
         }
         Ok(())
     }
+}
+
+fn unsuited(id: &RecipeId) -> PageStoreError {
+    let what = format!("what stands on recipe {} would not find its pages in the other", id.0);
+    PageStoreError::Unsuited(what)
 }

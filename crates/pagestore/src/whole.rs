@@ -9,7 +9,7 @@ use pagevault_objects::ErrorKind;
 use crate::Result;
 use crate::error::PageStoreError;
 use crate::recipe::Recipe;
-use crate::store::{PageStore, RecipeId, data_key};
+use crate::store::{PageStore, RecipeId, data_key, recipe_key};
 
 /// Objects that are asked for at once.
 const AT_ONCE: usize = 16;
@@ -38,9 +38,18 @@ impl Damaged {
 }
 
 impl PageStore {
-    /// Notes recipes in which a scrub before this process found damage.
-    pub fn remember_damaged(&self, recipes: impl IntoIterator<Item = RecipeId>) {
-        recipes.into_iter().for_each(|id| self.damaged.note(&id, true));
+    /// Notes recipes in which a scrub before this process found damage, unless they were written
+    /// again since it began (`scrubbed`, in seconds since the epoch by the store's clock).
+    pub async fn remember_damaged(&self, recipes: &[RecipeId], scrubbed: u64) -> Result<()> {
+        for id in recipes {
+            match self.objects.head(&recipe_key(id)?).await {
+                Ok(found) if found.modified > scrubbed => {}
+                Ok(_) => self.damaged.note(id, true),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Whether a layer's recipe, those that it stands on, and all that they store are there, as long
@@ -65,16 +74,21 @@ impl PageStore {
         if self.damaged.any(chain.iter().map(|(id, _)| id.clone())) {
             return Ok(false);
         }
+        if !fit_together(&chain) {
+            return Ok(false);
+        }
         let mut ends = BTreeMap::new();
-        for (_, recipe) in &chain {
+        for (id, recipe) in &chain {
+            // Recipes may have been read from memory.
+            ends.insert(recipe_key(id)?, 0);
             let Ok(needed) = ends_of(recipe) else { return Ok(false) };
             for (object, end) in needed {
-                let known: &mut u64 = ends.entry(object).or_insert(end);
+                let known: &mut u64 = ends.entry(data_key(&object)?).or_insert(end);
                 *known = end.max(*known);
             }
         }
         let asked = stream::iter(ends).map(|(object, end)| async move {
-            match self.objects.head(&data_key(&object)?).await {
+            match self.objects.head(&object).await {
                 Ok(found) => Ok(found.bytes >= end),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
                 Err(error) => Err(PageStoreError::from(error)),
@@ -82,6 +96,14 @@ impl PageStore {
         });
         asked.buffer_unordered(AT_ONCE).try_all(|there| async move { there }).await
     }
+}
+
+/// Whether each recipe finds the parts that its pages are in in the one below.
+fn fit_together(chain: &[(RecipeId, Arc<Recipe>)]) -> bool {
+    chain.windows(2).all(|pair| {
+        let parts = pair[1].1.extents.len();
+        pair[0].1.extents.iter().all(|extent| (extent.base_extent as usize) < parts)
+    })
 }
 
 /// The data objects that a recipe reads, and where the last byte of each that it needs ends.

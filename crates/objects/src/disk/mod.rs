@@ -198,7 +198,8 @@ impl Inner {
     }
 
     fn head(&self, key: Key) -> Result<Meta, ObjectError> {
-        let meta = fs::metadata(self.path(&key)).map_err(|e| reading(&key, e))?;
+        let meta = fs::metadata(self.path(&key)).map_err(|e| reading(&key, e));
+        let meta = meta.inspect_err(|_| self.small.forget(&key))?;
         if !meta.is_file() {
             return Err(ObjectError::new(ErrorKind::NotFound, &key));
         }

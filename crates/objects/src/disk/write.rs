@@ -49,7 +49,8 @@ impl Inner {
             Err(e) if e.kind() == ErrorKind::NotFound => None,
             Err(e) => return Err(e),
         };
-        when.check(key, current.as_ref())
+        // What is kept in memory is not what is there: let it be read again.
+        when.check(key, current.as_ref()).inspect_err(|_| self.small.forget(key))
     }
 
     /// Makes a file of ours, or of the caller's, the object.

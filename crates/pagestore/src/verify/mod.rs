@@ -13,7 +13,7 @@ use crate::recipe::{Recipe, State};
 use crate::store::{PageStore, RecipeId, recipe_key};
 
 /// Recipes that are listed at once.
-const LIST_MAX: usize = 1000;
+pub(crate) const LIST_MAX: usize = 1000;
 
 /// What a scrub has seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -59,6 +59,7 @@ impl LayerWriter {
                     self.store.compare_whole(&old, &over.id, &self.recipe).await?;
                 }
                 let put = self.store.swap_recipe(&over.id, over.seen, self.recipe).await?;
+                self.store.damaged.note(&over.id, false);
                 // What it names is named by the other one now.
                 self.store.objects.delete(&recipe_key(&self.id)?).await?;
                 (over.id, put)

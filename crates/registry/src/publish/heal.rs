@@ -22,10 +22,20 @@ impl Publisher {
         for (digest, pushed) in blobs {
             let Some(location) = record.blobs.get(digest.as_ref() as &str) else { continue };
             let named = BlobRecord { bytes: pushed.bytes, location: location.clone() };
-            if !self.is_whole(&named).await? && !self.reinstate(digest, &named, pushed).await? {
-                return Err(collected(digest));
-            }
+            let lost =
+                !self.is_whole(&named).await? && !self.reinstate(digest, &named, pushed).await?;
             let entry = self.entry(repository, digest).await?;
+            if lost {
+                // Another copy will do for those who ask by digest, and a scrub repairs it from that.
+                match &entry.record {
+                    Some(copy)
+                        if copy.location != named.location && self.is_whole(copy).await? =>
+                    {
+                        continue;
+                    }
+                    _ => return Err(collected(digest)),
+                }
+            }
             let there = match &entry.record {
                 Some(old) if old.location == named.location => entry.mark != Some(Mark::Condemned),
                 Some(old) => self.standing(old).await? != Standing::Gone,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::REMEMBERED;
-use crate::{Registry, Result, catalog_error};
+use crate::{Registry, Result, catalog_error, store_error};
 
 impl Registry {
     /// Reads what became of runs before this process.
@@ -18,8 +18,11 @@ impl Registry {
         self.retention.restore(self.kept(RunKind::Retention, REMEMBERED).await?);
         let scrub: Option<VerifyRun> = self.kept(RunKind::Scrub, 1).await?.into_iter().next();
         if let Some(scrub) = &scrub {
-            let left = scrub.damage.iter().filter(|damage| !damage.repaired);
-            self.pages.remember_damaged(left.map(|damage| RecipeId(damage.recipe.clone())));
+            // Damage without a layer is of a record.
+            let left = scrub.damage.iter().filter(|d| !d.repaired && !d.layer.is_empty());
+            let left: Vec<_> = left.map(|damage| RecipeId(damage.recipe.clone())).collect();
+            let began = u64::try_from(scrub.started_at.as_second()).unwrap_or(0);
+            self.pages.remember_damaged(&left, began).await.map_err(store_error)?;
         }
         self.scrub.restore(scrub);
         Ok(())
