@@ -23,7 +23,7 @@ impl Catalog {
                    ORDER BY at";
         let rows: Vec<(i64, [i64; 3])> = self
             .view
-            .run(move |db| {
+            .ask(move |db| {
                 let mut select = db.prepare_cached(sql)?;
                 let rows = select.query_map([SPANS], |row| {
                     Ok((row.get(0)?, [row.get(1)?, row.get(2)?, row.get(3)?]))

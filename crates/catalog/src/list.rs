@@ -34,7 +34,7 @@ impl Catalog {
     ) -> Result<Page<Checkpoint>> {
         let (filter, cursor) = (filter.clone(), cursor.map(str::to_owned));
         self.view
-            .run(move |db| {
+            .ask(move |db| {
                 let (sql, values) = select(db, &filter, order, cursor.as_deref(), limit)?;
                 let mut select = db.prepare_cached(&sql)?;
                 let rows = select.query_map(params_from_iter(values), |row| {

@@ -141,7 +141,7 @@ impl Catalog {
                    ORDER BY created DESC, digest DESC LIMIT 1";
         let found: Option<(String, String)> = self
             .view
-            .run(move |db| first(db, sql, [lineage], |row| Ok((row.get(0)?, row.get(1)?))))
+            .ask(move |db| first(db, sql, [lineage], |row| Ok((row.get(0)?, row.get(1)?))))
             .await?;
         let entry = |(digest, recipe): (String, String)| {
             let digest = digest.parse().map_err(|_| damaged("digest"))?;
@@ -163,7 +163,7 @@ impl Catalog {
         let (lineage, digest) = (lineage.to_owned(), digest.to_string());
         let found: Option<(String, String)> = self
             .view
-            .run(move |db| {
+            .ask(move |db| {
                 let values = params![lineage, taken.as_microsecond(), digest];
                 first(db, sql, values, |row| Ok((row.get(0)?, row.get(1)?)))
             })
@@ -188,7 +188,7 @@ impl Catalog {
                    (SELECT count(DISTINCT repository) FROM manifests) FROM workloads";
         let row = self
             .view
-            .run(move |db| {
+            .ask(move |db| {
                 first(db, sql, params![], |row| {
                     Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
                 })
@@ -204,7 +204,7 @@ impl Catalog {
 
     async fn names(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<String>> {
         self.view
-            .run(move |db| {
+            .ask(move |db| {
                 let mut select = db.prepare_cached(sql)?;
                 let rows = select.query_map(params_from_iter(values), |row| row.get(0))?;
                 Ok(rows.collect::<rusqlite::Result<_>>()?)

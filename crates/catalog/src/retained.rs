@@ -35,7 +35,7 @@ impl Catalog {
         let (mut all, mut after) = (Vec::new(), (i64::MIN, String::new()));
         loop {
             let (namespace, (repository, digest)) = (namespace.map(str::to_owned), after.clone());
-            let rows = self.view.run(move |db| {
+            let rows = self.view.ask(move |db| {
                 let sql = "SELECT c.repository, digest, coalesce(recipe, ''), summary, r.name
                            FROM checkpoints c NATURAL JOIN summaries
                            JOIN names r ON r.id = c.repository
@@ -74,7 +74,7 @@ impl Catalog {
                    WHERE namespace = (SELECT id FROM names WHERE name = ?)";
         let row: Option<(i64, i64)> = self
             .view
-            .run(move |db| first(db, sql, [namespace], |row| Ok((row.get(0)?, row.get(1)?))))
+            .ask(move |db| first(db, sql, [namespace], |row| Ok((row.get(0)?, row.get(1)?))))
             .await?;
         let (checkpoints, bytes) = row.unwrap_or_default();
         Ok(NamespaceUse {

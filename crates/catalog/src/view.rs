@@ -168,6 +168,24 @@ impl View {
         result.await.map_err(|_| gone())?
     }
 
+    /// Asks the database something. If whoever asked has gone when its turn comes, it is not asked.
+    pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    {
+        let here = Arc::new(());
+        let asker = Arc::downgrade(&here);
+        let answer = self.run(move |connection| match asker.strong_count() {
+            0 => Ok(None),
+            _ => question(connection).map(Some),
+        });
+        let answered = answer.await;
+        drop(here);
+        let gone = || CatalogError::Internal("nobody waits for the view's answer".to_owned());
+        answered?.ok_or_else(gone)
+    }
+
     /// Notes that a record is about to change.
     pub(crate) async fn intend(&self, key: &str) -> Result<Intent> {
         let key = key.to_owned();
@@ -335,6 +353,26 @@ mod tests {
         assert!(digest.unwrap().ends_with('2'));
         assert!(view.intents().await.unwrap().is_empty());
         assert!(lock(&view.refreshes).keys.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_question_of_somebody_who_has_gone_is_not_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (view, _) = View::open(folder.path().join("view.sqlite")).await.unwrap();
+        let (free, busy) = mpsc::channel::<()>();
+        let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let held = view.run(move |_| Ok(busy.recv().is_ok()));
+        let question = async {
+            let asked = Arc::clone(&asked);
+            let ask = view.ask(move |_| Ok(asked.store(true, std::sync::atomic::Ordering::SeqCst)));
+            let soon = tokio::time::timeout(std::time::Duration::from_millis(20), ask).await;
+            assert!(soon.is_err());
+            free.send(()).unwrap();
+        };
+        let (held, ()) = tokio::join!(held, question);
+        assert!(held.unwrap());
+        assert_eq!(view.ask(|_| Ok(1)).await.unwrap(), 1);
+        assert!(!asked.load(std::sync::atomic::Ordering::SeqCst));
     }
 
     fn first_column(db: &Connection, sql: &str) -> Result<Option<String>> {

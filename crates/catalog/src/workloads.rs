@@ -74,7 +74,7 @@ impl Catalog {
         sql.push_str(" ORDER BY w.newest DESC, w.tie DESC LIMIT ?");
         values.push(number(limit.saturating_add(1)));
         self.view
-            .run(move |db| {
+            .ask(move |db| {
                 let mut select = db.prepare_cached(&sql)?;
                 let rows = select.query_map(params_from_iter(values), |row| {
                     Ok((workload_row(row)?, (row.get(3)?, row.get(4)?)))
@@ -90,7 +90,7 @@ impl Catalog {
         let sql = "SELECT name, sum(checkpoints), count(*), sum(bytes), sum(stored)
                    FROM workloads JOIN names ON id = namespace GROUP BY namespace ORDER BY name";
         self.view
-            .run(move |db| {
+            .ask(move |db| {
                 let mut select = db.prepare_cached(sql)?;
                 let rows = select.query_map([], |row| {
                     let sum = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
