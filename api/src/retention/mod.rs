@@ -5,7 +5,7 @@
 //!
 //! 1. The `keep…` rules choose, in each *history* (the checkpoints of one container of one workload
 //!    or pod, newest first), as `restic forget` does. What none of them chooses goes. A policy
-//!    without any chooses all.
+//!    without any chooses all. Copies in several repositories count once, and stay or go together.
 //! 2. `retainOrphan: false`, `maxAge` and `maxCheckpointSize` take away one by one.
 //! 3. The limits take away the oldest of what is left until the rest fits: `perContainer`, `perPod`,
 //!    `perNamespace`, then those of the policy itself, over all that it governs. Pinned checkpoints
@@ -64,7 +64,8 @@ pub struct Policy {
     /// The newest so many of each history.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_last: Option<u32>,
-    /// Those that are younger than this, seen from the newest of their history.
+    /// Those that are younger than this, seen from the newest of their history that is not of the
+    /// future.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub keep_within: Option<Period>,

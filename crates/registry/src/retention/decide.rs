@@ -149,10 +149,13 @@ fn govern(
 ) {
     let histories = histories(checkpoints, &members);
     for history in histories.values() {
-        let times: Vec<_> = history.iter().map(|number| checkpoints[*number].created_at).collect();
-        let chosen = keep::choose(policy, &times);
-        for (number, reasons) in history.iter().zip(chosen) {
-            decisions[*number].reasons = reasons;
+        let times: Vec<_> =
+            history.iter().map(|copies| checkpoints[copies[0]].created_at).collect();
+        let chosen = keep::choose(policy, &times, now);
+        for (copies, reasons) in history.iter().zip(chosen) {
+            for number in copies {
+                decisions[*number].reasons.clone_from(&reasons);
+            }
         }
     }
     let chooses = keep::chooses(policy);
@@ -170,7 +173,7 @@ fn govern(
     let mut left = members;
     left.retain(|number| decisions[*number].keep || checkpoints[*number].pinned);
     fit(policy, checkpoints, left, counted, decisions);
-    for number in histories.values().flat_map(|h| h.iter().take(min_keep(policy))) {
+    for number in histories.values().flat_map(|h| h.iter().take(min_keep(policy)).flatten()) {
         let decision = &mut decisions[*number];
         if !decision.keep {
             decision.keep = true;
@@ -179,17 +182,22 @@ fn govern(
     }
 }
 
-/// The checkpoints of one container of a workload or pod, newest first.
+/// The checkpoints of one container of a workload or pod, newest first: of each the copies, as it may
+/// be in several repositories.
 fn histories<'a>(
     checkpoints: &'a [Candidate],
     members: &[usize],
-) -> BTreeMap<(&'a str, &'a str, &'a str), Vec<usize>> {
-    let mut histories: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+) -> BTreeMap<(&'a str, &'a str, &'a str), Vec<Vec<usize>>> {
+    let mut histories: BTreeMap<_, Vec<Vec<usize>>> = BTreeMap::new();
     for number in members {
         let of = &checkpoints[*number];
         let owner = of.workload.as_deref().unwrap_or(&of.pod);
         let history = (of.namespace.as_str(), owner, of.container.as_str());
-        histories.entry(history).or_default().push(*number);
+        let history = histories.entry(history).or_default();
+        match history.last_mut().filter(|copies| checkpoints[copies[0]].digest == of.digest) {
+            Some(copies) => copies.push(*number),
+            None => history.push(vec![*number]),
+        }
     }
     histories
 }

@@ -19,9 +19,14 @@ pub(super) fn chooses(policy: &Policy) -> bool {
 }
 
 /// Why each checkpoint of a history is chosen, newest first; nothing for those that are not.
-pub(super) fn choose(policy: &Policy, newest_first: &[Timestamp]) -> Vec<Vec<Reason>> {
+pub(super) fn choose(
+    policy: &Policy,
+    newest_first: &[Timestamp],
+    now: Timestamp,
+) -> Vec<Vec<Reason>> {
     let mut buckets = buckets(policy);
-    let newest = newest_first.first().copied().unwrap_or_default();
+    // A clock that is ahead must not make all others old.
+    let newest = newest_first.iter().find(|time| **time <= now).copied().unwrap_or(now);
     let reasons = |(nr, time): (usize, &Timestamp)| {
         let mut reasons = Vec::new();
         if policy.keep_within.is_some_and(|within| seconds(newest, *time) < within.0) {

@@ -27,6 +27,24 @@ fn age_and_what_always_stays() {
 }
 
 #[test]
+fn copies_in_other_repositories_take_no_turn_and_share_the_fate() {
+    let copy = |c: &Candidate| Candidate { repository: "golden/redis".to_owned(), ..c.clone() };
+    let newer: Vec<_> = [1, 25, 49].map(|hours| taken(hours, 10)).into();
+    let both: Vec<_> = newer.iter().flat_map(|c| [c.clone(), copy(c)]).collect();
+    for rules in [r#"{"keepLast": 2}"#, r#"{"keepDaily": 2}"#, r#"{"maxAge": "1s", "minKeep": 2}"#]
+    {
+        assert_eq!(kept(&newer, &[policy(rules)]), [0, 1], "{rules}");
+        assert_eq!(kept(&both, &[policy(rules)]), [0, 1, 2, 3], "{rules}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_ahead_makes_no_other_old() {
+    let series: Vec<_> = [-9, 1, 2, 8].map(|hours| taken(hours, 10)).into();
+    assert_eq!(kept(&series, &[policy(r#"{"keepWithin": "6h"}"#)]), [0, 1, 2]);
+}
+
+#[test]
 fn what_is_stored_counts_once() {
     // Each stands on the one before it, and all on a keyframe of 1,000 bytes.
     let graph = sizes(&[(1000, &[]), (10, &[0]), (10, &[1]), (10, &[2])]);
