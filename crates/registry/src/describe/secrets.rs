@@ -59,12 +59,17 @@ fn starts(value: &str) -> impl Iterator<Item = &str> {
     value.split(|c: char| matches!(c, '/' | ':' | '=' | '"' | '\'') || c.is_whitespace())
 }
 
-/// A URL with somebody's name, or more, before its host: `scheme://user:password@host`.
+/// A URL with somebody's name, or more, before its host: `scheme://user:password@host`; or that
+/// without a scheme, as `user:password@tcp(host)`. An image by digest is none.
 fn has_user(value: &str) -> bool {
-    value.split("://").skip(1).any(|rest| {
+    let of_url = value.split("://").skip(1).any(|rest| {
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
         authority.contains('@')
-    })
+    });
+    let words = value.split(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',' | ';'));
+    let mut pairs =
+        words.filter(|word| !word.contains("://")).filter_map(|word| word.split_once('@'));
+    of_url || pairs.any(|(user, host)| user.contains(':') && !host.starts_with("sha256:"))
 }
 
 /// Long, of one word, letters and digits mixed: hex, base64.
@@ -101,6 +106,8 @@ mod tests {
             "GIT_URL=https://github.com/a?x=ghp_x",
             "GIT_URL=https://someone@github.com/a",
             "URLS=http://a/,http://b:c@d/",
+            "DATABASE_URL=root:hunter2@tcp(db:3306)/shop",
+            "DB_URL=jdbc:oracle:thin:scott/tiger@db:1521/x",
             "HEADER=Bearer eyJhbGciOi",
             "DB_URL=postgres://db/x?user=a&password=p",
             "JAVA_OPTS=-Dspring.datasource.password=p",
@@ -120,6 +127,7 @@ mod tests {
             "DB_PASSWORD=",
             "odd",
             "MAIL=someone@example.com",
+            "IMAGE=registry:5000/a@sha256:9f86d081",
             "KUBERNETES_SERVICE_HOST=10.96.0.1",
             "KUBERNETES_PORT_443_TCP_PROTO=tcp",
             "GPG=/usr/bin/gpg:/usr/share/task-list",
