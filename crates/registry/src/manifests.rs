@@ -158,8 +158,7 @@ impl Registry {
     }
 
     /// Room for the image of a checkpoint, in the namespace that its annotations tell, or else the
-    /// first part of its repository's name. What it will take when it is stored by its pages is not
-    /// known yet.
+    /// first part of its repository's name. Until it is stored by its pages it takes what was sent.
     async fn admit_image(
         &self,
         repository: &str,
@@ -175,7 +174,7 @@ impl Registry {
         let told = manifest.annotations.get(annotations::criu::POD_NAMESPACE).map(String::as_str);
         let namespace = told.or(repository.split('/').next()).unwrap_or_default();
         let logical_bytes = blobs.iter().map(|(_, blob)| blob.bytes).sum();
-        let taken = Taken { count: 1, logical_bytes, stored_bytes: 0 };
+        let taken = Taken { count: 1, logical_bytes, stored_bytes: logical_bytes };
         self.quotas.admit(namespace, taken).await.map(Some)
     }
 
