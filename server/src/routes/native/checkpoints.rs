@@ -11,7 +11,7 @@ use pagevault_api::checkpoint::{
     Checkpoint, CheckpointDetail, CheckpointFilter, CheckpointOrder, Pushed, SortKey,
 };
 use pagevault_api::page::Page;
-use pagevault_api::upload::{CommitUpload, NewUpload, PushOptions};
+use pagevault_api::upload::{CommitUpload, LABELS_MAX, NewUpload, PushOptions};
 
 use super::{Problems, Segment, pushed, reference, respond};
 use crate::app::Shared;
@@ -178,6 +178,9 @@ fn options(query: &Query) -> Handled<PushOptions> {
 
 fn labels(query: &Query) -> Handled<BTreeMap<String, String>> {
     let mut labels = BTreeMap::new();
+    if query.all("label").count() > LABELS_MAX {
+        return Err(Failure::invalid(format!("more than {LABELS_MAX} labels")));
+    }
     for label in query.all("label") {
         let (key, value) = label
             .split_once('=')
