@@ -328,6 +328,8 @@ pub(crate) fn first<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use jiff::Timestamp;
 
     use super::*;
@@ -360,11 +362,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (view, _) = View::open(folder.path().join("view.sqlite")).await.unwrap();
         let (free, busy) = mpsc::channel::<()>();
-        let asked = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let asked = Arc::new(AtomicBool::new(false));
         let held = view.run(move |_| Ok(busy.recv().is_ok()));
         let question = async {
             let asked = Arc::clone(&asked);
-            let ask = view.ask(move |_| Ok(asked.store(true, std::sync::atomic::Ordering::SeqCst)));
+            let ask = view.ask(move |_| Ok(asked.swap(true, Ordering::SeqCst)));
             let soon = tokio::time::timeout(std::time::Duration::from_millis(20), ask).await;
             assert!(soon.is_err());
             free.send(()).unwrap();
@@ -372,7 +374,7 @@ mod tests {
         let (held, ()) = tokio::join!(held, question);
         assert!(held.unwrap());
         assert_eq!(view.ask(|_| Ok(1)).await.unwrap(), 1);
-        assert!(!asked.load(std::sync::atomic::Ordering::SeqCst));
+        assert!(!asked.load(Ordering::SeqCst));
     }
 
     fn first_column(db: &Connection, sql: &str) -> Result<Option<String>> {
