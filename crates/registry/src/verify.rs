@@ -244,9 +244,12 @@ impl Registry {
     ) -> Result<Option<String>, CatalogError> {
         for digest in manifest.blobs.keys() {
             let Ok(blob) = digest.parse() else { continue };
-            if self.catalog.find_blob(repository, &blob).await?.is_none()
-                && self.catalog.find_manifest(repository, &manifest.digest).await?.is_some()
-            {
+            let there = match self.catalog.find_blob(repository, &blob).await {
+                // That is told of the record itself.
+                Err(CatalogError::Corrupt { .. }) => true,
+                found => found?.is_some(),
+            };
+            if !there && self.catalog.find_manifest(repository, &manifest.digest).await?.is_some() {
                 return Ok(Some(format!(
                     "blob {digest}, which it names, is not in its repository"
                 )));
