@@ -124,7 +124,7 @@ impl Registry {
             Some(recipe) => self.reencode(layer, recipe).await?,
             None => None,
         };
-        describe::describe(self, landed, recipe, stored).await
+        describe::describe(self, landed, stored).await
     }
 
     /// Stores a layer that landed by its pages; nothing if it is stored so already, or is compressed.

@@ -9,7 +9,6 @@ use pagevault_api::stats::IngestStats;
 use pagevault_api::upload::PushOptions;
 use pagevault_archive::{Outer, decode};
 use pagevault_catalog::{CheckpointRecord, ManifestRecord};
-use pagevault_pagestore::RecipeId;
 
 use super::{Landed, Read, Reencoded};
 use crate::describe::Description;
@@ -32,7 +31,6 @@ struct Layer {
 pub(super) async fn describe(
     registry: &Registry,
     landed: &Landed,
-    recipe: Option<RecipeId>,
     stored: Option<Reencoded>,
 ) -> Result<()> {
     let Landed { repository, manifest: digest, .. } = landed;
@@ -58,10 +56,12 @@ pub(super) async fn describe(
         Ok((description.summary(), Bytes::from(description.detail().to_bytes()?)))
     });
     let (summary, detail) = described.await?;
-    let recipe = recipe.map(|recipe| recipe.0);
-    let record = CheckpointRecord { summary, pin: None, recipe, compressed, lineage };
+    let record = CheckpointRecord { summary, pin: None, recipe: None, compressed, lineage };
+    let layer = landed.layer.to_string();
     let note = |manifest: &mut ManifestRecord| {
-        manifest.checkpoint.get_or_insert_with(|| record.clone());
+        // What the manifest itself names is kept for it; the blob that was read may be gone by now.
+        let recipe = manifest.blobs.get(&layer).and_then(crate::collect::recipe);
+        manifest.checkpoint.get_or_insert_with(|| CheckpointRecord { recipe, ..record.clone() });
     };
     registry.publisher().describe(repository, digest, Some(detail), note).await?;
     registry.tell_pushed(&Reference::digest(repository, digest.clone())).await;
