@@ -8,8 +8,10 @@ use std::collections::HashSet;
 
 use pagevault_api::Digest;
 use pagevault_api::reference::Selector;
+use pagevault_catalog::ManifestRecord;
 
 use crate::error::RegistryErrorKind as Kind;
+use crate::landed::is_checkpoint;
 use crate::{Registry, Result, catalog_error};
 
 /// Manifests that go with an image at most: more are no signatures.
@@ -75,7 +77,8 @@ impl Registry {
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let listed = self.catalog.tags(repository, Some(&name), ABOUT_MAX).await;
-        let listed = listed.map_err(catalog_error)?.into_iter().take_while(|tag| is_about(tag));
+        let listed = listed.map_err(catalog_error)?.into_iter();
+        let listed = listed.take_while(|tag| tag.starts_with(&name)).filter(|tag| is_about(tag));
         for tag in std::iter::once(name.clone()).chain(listed) {
             let at = self.catalog.find_tag(repository, &tag).await.map_err(catalog_error)?;
             let Some(at) = at.map(|record| record.digest) else { continue };
@@ -91,6 +94,8 @@ impl Registry {
     /// Whatever it is about, a checkpoint goes by rules of its own.
     async fn is_checkpoint(&self, repository: &str, digest: &Digest) -> Result<bool> {
         let found = self.catalog.find_manifest(repository, digest).await.map_err(catalog_error)?;
-        Ok(found.is_some_and(|manifest| manifest.checkpoint.is_some()))
+        // One of which nothing is known yet is one all the same.
+        let is = |m: ManifestRecord| m.checkpoint.is_some() || is_checkpoint(&m.annotations);
+        Ok(found.is_some_and(is))
     }
 }
