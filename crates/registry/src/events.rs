@@ -20,11 +20,14 @@ pub(crate) struct Events {
     sender: Sender<Event>,
     /// The last ones, the oldest first.
     last: Mutex<VecDeque<Event>>,
+    /// The number before the first. After a restart all are greater than before it, so that a listener
+    /// that comes back is told that it may have missed some.
+    before: u64,
 }
 
 impl Default for Events {
     fn default() -> Self {
-        Self { sender: channel(REMEMBERED).0, last: Mutex::default() }
+        Self::after(u64::try_from(Timestamp::now().as_microsecond()).unwrap_or(0))
     }
 }
 
@@ -36,10 +39,14 @@ pub struct Listening {
 }
 
 impl Events {
+    fn after(before: u64) -> Self {
+        Self { sender: channel(REMEMBERED).0, last: Mutex::default(), before }
+    }
+
     /// Tells everybody.
     pub(crate) fn tell(&self, what: EventKind) {
         let mut last = self.last();
-        let id = last.back().map_or(1, |event| event.id + 1);
+        let id = last.back().map_or(self.before, |event| event.id) + 1;
         let event = Event { id, at: Timestamp::now(), what };
         if last.len() == REMEMBERED {
             last.pop_front();
@@ -55,10 +62,10 @@ impl Events {
         let receiver = self.sender.subscribe();
         let mut missed = VecDeque::new();
         if let Some(after) = after {
-            let newest = last.back().map_or(0, |event| event.id);
-            let oldest = last.front().map_or(1, |event| event.id);
+            let newest = last.back().map_or(self.before, |event| event.id);
+            let oldest = last.front().map_or(self.before + 1, |event| event.id);
             // Also of a server that was started anew since.
-            if after > newest || after + 1 < oldest {
+            if after > newest || after.saturating_add(1) < oldest {
                 missed.push_back(lost(newest));
             } else {
                 missed.extend(last.iter().filter(|event| event.id > after).cloned());
@@ -123,7 +130,7 @@ mod tests {
 
     #[tokio::test]
     async fn listeners_hear_what_they_missed_or_that_they_did() {
-        let events = Events::default();
+        let events = Events::after(0);
         let mut first = events.listen(None);
         happen(&events, 3);
         assert_eq!(names(&hear(&mut first, 3).await).last(), Some(&(3, "checkpoint-deleted")));
@@ -133,6 +140,10 @@ mod tests {
         assert_eq!(names(&hear(&mut events.listen(Some(1)), 1).await)[0].1, "lost");
         happen(&events, 1);
         assert_eq!(names(&hear(&mut first, 2).await)[0], (0, "lost"));
+        let restarted = Events::after(9000);
+        happen(&restarted, 3);
+        assert_eq!(names(&hear(&mut restarted.listen(Some(2)), 1).await), [(9003, "lost")]);
+        assert_eq!(names(&hear(&mut restarted.listen(Some(9001)), 1).await)[0].0, 9002);
         drop(events);
         let mut rest = 0;
         while first.next().await.is_some() {
