@@ -215,8 +215,9 @@ impl Registry {
                     result.spared += 1;
                 }
                 result.kept = result.examined - result.deleted;
+                // After each: a run that is cancelled, or fails, has done what it has done.
+                self.retention.runs.note(id, result.clone());
             }
-            self.retention.runs.note(id, result.clone());
         }
         Ok(result)
     }
