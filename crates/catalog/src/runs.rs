@@ -56,7 +56,11 @@ impl Catalog {
     pub async fn kept_runs(&self, kind: RunKind, limit: usize) -> Result<Vec<Bytes>> {
         let mut runs = Vec::new();
         for key in self.run_keys(kind).await?.iter().rev().take(limit) {
-            runs.push(self.store.get(key).await?.bytes);
+            match self.store.get(key).await {
+                Ok(run) => runs.push(run.bytes),
+                // No server is to stay down for that.
+                Err(error) => tracing::warn!(%error, "a run is left out"),
+            }
         }
         Ok(runs)
     }

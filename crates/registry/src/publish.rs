@@ -143,6 +143,7 @@ impl Publisher {
             let entry = self.entry(repository, digest).await?;
             let Some(record) = entry.record.clone() else { return Ok(None) };
             if !self.is_whole(&record).await? {
+                tracing::warn!(blob.digest = %digest, repository, "lost: said to be absent, to be sent again");
                 return Ok(None);
             }
             if entry.mark.is_none() || self.swap(&entry, Some(record.clone())).await?.is_some() {
