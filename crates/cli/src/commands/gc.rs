@@ -28,8 +28,8 @@ pub(crate) async fn run(args: GcArgs) -> anyhow::Result<()> {
         }
         _ => failed(
             ended.error.as_deref().unwrap_or("the collection has failed"),
-            "nothing is lost, and nothing was taken for unneeded that could not be read; the \
-             server's log has more",
+            "nothing was taken for unneeded that could not be read; if something is missing or \
+             damaged, `pagevault verify` names the images: push them again, or delete them",
         ),
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn run(args: VerifyArgs) -> anyhow::Result<()> {
         false => Ok(()),
         true => failed(
             "stored data is damaged",
-            "look at the disk; what is touched can be pushed again under another name where its source is still there",
+            "look at the disk; what is touched comes back when it is pushed again, and collection goes on when that is done, or it is deleted",
         ),
     }
 }
