@@ -23,6 +23,7 @@ mod codec;
 mod collect;
 mod compare;
 mod error;
+mod listing;
 mod mapping;
 #[cfg(any(test, feature = "suite"))]
 pub mod names;

@@ -14,9 +14,9 @@ use pagevault_objects::{Precondition, Version};
 use crate::Result;
 use crate::collect::{Hold, Standing};
 use crate::error::PageStoreError;
+use crate::listing::Names;
 use crate::recipe::{Recipe, State};
 use crate::store::{PageStore, RecipeId, fresh_name, recipe_key};
-use crate::verify::LIST_MAX;
 use crate::write::lost;
 
 /// A replacement being made. Its pending recipe names all that it uses or writes.
@@ -140,23 +140,18 @@ impl PageStore {
 
     /// Whether any recipe stands on this one. Reads all of them.
     async fn is_base(&self, id: &RecipeId) -> Result<bool> {
-        let mut after = None;
-        loop {
-            let page = self.objects.list("recipes/", after.as_ref(), LIST_MAX).await?;
-            for object in &page.objects {
-                let Some(name) = object.key.as_str().rsplit('/').next() else { continue };
-                match self.recipe(&RecipeId(name.to_owned())).await {
+        let mut listing = Names::new("recipes/");
+        while let Some(names) = listing.next(self).await? {
+            for name in names {
+                match self.recipe(&RecipeId(name)).await {
                     Ok((recipe, _)) if recipe.below().as_ref() == Some(id) => return Ok(true),
                     // What cannot be read cannot be told apart, and stands on nothing that it could read.
                     Ok(_) | Err(PageStoreError::NotFound(_) | PageStoreError::Damaged(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
-            after = page.objects.last().map(|object| object.key.clone());
-            if !page.more {
-                return Ok(false);
-            }
         }
+        Ok(false)
     }
 
     /// Takes out of a recipe what a replacement that did not come to its end has left there, and would

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use futures_util::stream::{self, StreamExt};
-use pagevault_objects::{ErrorKind, Key};
+use pagevault_objects::ErrorKind;
 
 use super::domain::Domain;
 use super::find::sample_pages;
@@ -14,6 +14,7 @@ use super::read::read_frame;
 use super::session::put_hooks;
 use crate::block::literal_frame;
 use crate::error::PageStoreError;
+use crate::listing::Names;
 use crate::recipe::{Encoding, Frame, Recipe, Segment};
 use crate::store::{PageStore, RecipeId, data_key};
 use crate::{PAGE, Result, codec};
@@ -189,29 +190,5 @@ impl PageStore {
             pages,
             ..Frame::default()
         }))
-    }
-}
-
-/// Names under a prefix, a page of a listing at a time.
-pub(super) struct Names {
-    prefix: &'static str,
-    after: Option<Key>,
-    more: bool,
-}
-
-impl Names {
-    pub(super) fn new(prefix: &'static str) -> Self {
-        Self { prefix, after: None, more: true }
-    }
-
-    pub(super) async fn next(&mut self, store: &PageStore) -> Result<Option<Vec<String>>> {
-        if !self.more {
-            return Ok(None);
-        }
-        let page = store.objects.list(self.prefix, self.after.as_ref(), 1000).await?;
-        self.more = page.more;
-        self.after = page.objects.last().map(|object| object.key.clone());
-        let name = |key: &Key| key.as_str().rsplit('/').next().map(str::to_owned);
-        Ok(Some(page.objects.iter().filter_map(|object| name(&object.key)).collect()))
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::load::Names;
 use crate::Result;
 use crate::error::PageStoreError;
+use crate::listing::Names;
 use crate::recipe::{Encoding, Recipe, Segment};
 use crate::store::{PageStore, RecipeId, data_key};
 

@@ -4,16 +4,14 @@ mod blocks;
 mod touched;
 
 use futures_util::future::BoxFuture;
-use pagevault_objects::{ErrorKind, Key};
+use pagevault_objects::ErrorKind;
 
 use self::touched::Touched;
 use crate::Result;
 use crate::error::PageStoreError;
+use crate::listing::Names;
 use crate::recipe::{Recipe, State};
 use crate::store::{PageStore, RecipeId, recipe_key};
-
-/// Recipes that are listed at once.
-pub(crate) const LIST_MAX: usize = 1000;
 
 /// What a scrub has seen so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,15 +49,12 @@ impl PageStore {
     pub async fn verify(&self, progress: Progress<'_>) -> Result<(Verified, Vec<Damage>)> {
         let (mut seen, mut damage, mut touched) =
             (Verified::default(), Vec::new(), Touched::default());
-        let mut after: Option<Key> = None;
-        loop {
-            let page = self.objects.list("recipes/", after.as_ref(), LIST_MAX).await?;
-            for object in &page.objects {
+        let mut listing = Names::new("recipes/");
+        while let Some(names) = listing.next(self).await? {
+            for id in names.into_iter().map(RecipeId) {
                 if !progress(seen) {
                     return Ok((seen, touched.complete(damage)));
                 }
-                let Some(name) = object.key.as_str().rsplit('/').next() else { continue };
-                let id = RecipeId(name.to_owned());
                 let found = self.verify_recipe(&id, &mut seen, &mut touched).await?;
                 self.damaged.note(&id, found.is_some());
                 if found.is_none() {
@@ -70,11 +65,8 @@ impl PageStore {
                     damage.push(found);
                 }
             }
-            after = page.objects.last().map(|object| object.key.clone());
-            if !page.more {
-                return Ok((seen, touched.complete(damage)));
-            }
         }
+        Ok((seen, touched.complete(damage)))
     }
 
     /// Drops what is left of a replacement that was cut short.
