@@ -219,11 +219,10 @@ impl Recipe {
     /// Whether what stands on the other recipe, which makes the same, would find its pages in this
     /// one: it names them by the number of their part.
     pub(crate) fn serves_as(&self, other: &Self) -> bool {
-        let parts = |recipe: &Self| {
-            let parts = recipe.extents.iter().map(|e| (e.offset, e.bytes, e.space.clone()));
-            parts.collect::<Vec<_>>()
-        };
-        other.is_plain() || parts(self) == parts(other)
+        fn part(extent: &Extent) -> (u64, u64, Option<&Space>) {
+            (extent.offset, extent.bytes, extent.space.as_ref())
+        }
+        other.is_plain() || self.extents.iter().map(part).eq(other.extents.iter().map(part))
     }
 
     /// The stored form.
