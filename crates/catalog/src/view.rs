@@ -22,6 +22,9 @@ const SCHEMA_VERSION: i64 = 5;
 
 type Job = Box<dyn FnOnce(&mut Connection) + Send>;
 
+/// Where whoever sent some work waits for what came of it.
+type Answer<T> = tokio::sync::oneshot::Sender<Result<T>>;
+
 /// The view. Its database belongs to one thread, to which work is sent.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -154,9 +157,29 @@ impl View {
         T: Send + 'static,
         F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
     {
+        self.send(work, |_| true).await
+    }
+
+    /// Asks the database something. If whoever asked has gone when its turn comes, it is not asked.
+    pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    {
+        self.send(question, |answer| !answer.is_closed()).await
+    }
+
+    async fn send<T, F>(&self, work: F, is_wanted: fn(&Answer<T>) -> bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    {
         let gone = || CatalogError::Internal("the view's thread has ended".to_owned());
         let (answer, result) = tokio::sync::oneshot::channel();
         let job: Job = Box::new(move |connection| {
+            if !is_wanted(&answer) {
+                return;
+            }
             let result = work(connection);
             if result.as_ref().is_err_and(is_damage) {
                 // The next start makes it anew.
@@ -166,24 +189,6 @@ impl View {
         });
         self.worker.send(job).ok_or_else(gone)?;
         result.await.map_err(|_| gone())?
-    }
-
-    /// Asks the database something. If whoever asked has gone when its turn comes, it is not asked.
-    pub(crate) async fn ask<T, F>(&self, question: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Connection) -> Result<T> + Send + 'static,
-    {
-        let here = Arc::new(());
-        let asker = Arc::downgrade(&here);
-        let answer = self.run(move |connection| match asker.strong_count() {
-            0 => Ok(None),
-            _ => question(connection).map(Some),
-        });
-        let answered = answer.await;
-        drop(here);
-        let gone = || CatalogError::Internal("nobody waits for the view's answer".to_owned());
-        answered?.ok_or_else(gone)
     }
 
     /// Notes that a record is about to change.
