@@ -95,11 +95,6 @@ impl<T: Serialize + for<'de> Deserialize<'de>> Envelope<T> {
         Ok(Self { version: VERSION, nonce: hex::encode(random), mark, next: None, record })
     }
 
-    /// What everybody sees.
-    pub(crate) fn visible(self) -> Option<T> {
-        self.record.filter(|_| self.mark != Some(Mark::Tentative))
-    }
-
     /// The stored form.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>> {
         Ok(seal(self.to_json()?))

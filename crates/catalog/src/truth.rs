@@ -121,11 +121,7 @@ impl Catalog {
 
     /// Whether a repository holds a blob, or has held it until a day ago.
     pub async fn has_held_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
-        match self.store.get(&blob(repository, digest).key()?).await {
-            Ok(_) => Ok(true),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(e.into()),
-        }
+        Ok(self.stored(&blob(repository, digest)).await?.1.is_some())
     }
 
     /// A blob of any repository.
@@ -162,12 +158,7 @@ impl Catalog {
     where
         T: Serialize + DeserializeOwned,
     {
-        let key = name.key()?;
-        match self.store.get(&key).await {
-            Ok(object) => Ok(Envelope::from_bytes(key.as_str(), &object.bytes)?.visible()),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        Ok(self.entry(name).await?.visible())
     }
 
     /// Changes a record by reading it, deciding, and writing on condition that nobody else did.
