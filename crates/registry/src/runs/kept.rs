@@ -18,7 +18,7 @@ impl Registry {
         self.retention.restore(self.kept(RunKind::Retention, REMEMBERED).await?);
         let scrub: Option<VerifyRun> = self.kept(RunKind::Scrub, 1).await?.into_iter().next();
         if let Some(scrub) = &scrub {
-            // Damage without a layer is of a record.
+            // Damage without a layer is of a record, or of a recipe that tells by itself that it is damaged.
             let left = scrub.damage.iter().filter(|d| !d.repaired && !d.layer.is_empty());
             let left: Vec<_> = left.map(|damage| RecipeId(damage.recipe.clone())).collect();
             let began = u64::try_from(scrub.started_at.as_second()).unwrap_or(0);
